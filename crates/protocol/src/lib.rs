@@ -1,0 +1,28 @@
+//! What a price, an amount, a token, a liquidation *are*, to the last unit.
+//!
+//! Everything here is a plain value or a pure function: no clock, no files, no network, no serialization, and no
+//! arithmetic on floats. Read the modules in this order:
+//!
+//! * [`amount`]: integers in a token's smallest unit, US dollars with eight decimals, and how text becomes either;
+//! * [`time`]: moments in microseconds and the civil calendar in UTC;
+//! * [`chain`] and [`token`]: names and decimals, from the embedded registry;
+//! * [`liquidation`]: one liquidation call, as far as its source knew it;
+//! * [`event`]: the ordered log everything else is derived from;
+//! * [`standing`]: how a figure is known.
+//!
+//! What this crate does not do: it reads nothing from outside, and it aggregates nothing.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::float_arithmetic, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
+
+pub mod amount;
+pub mod chain;
+pub mod event;
+pub mod liquidation;
+pub mod standing;
+pub mod time;
+pub mod token;
+
+pub use alloy_primitives::{Address, B256};

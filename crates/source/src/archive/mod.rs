@@ -1,0 +1,249 @@
+//! The archive on disk: plain Parquet files that are the truth.
+//!
+//! ```text
+//! <archive>/imports/dataset=<name>/liquidations/<from>-<to>-<id>.parquet   one file per imported file
+//! <archive>/imports/dataset=<name>/rejects/<from>-<to>-<id>.parquet        rows that could not be taken, with reasons
+//! <archive>/proofs/reconciliations/<a>~<b>.parquet                         which rows of two datasets are the same event
+//! ```
+//!
+//! Invariants:
+//! * A file under its final name is whole: it was written beside, fsynced, then renamed ([`publish`]).
+//! * What a file covers stands in its name and footer ([`footer`]); there is no second book-keeping to disagree.
+//! * One writer at a time ([`Writer`] holds a lock that dies with its process); readers never wait.
+
+pub mod footer;
+pub mod liquidations;
+pub mod publish;
+pub mod reconciliations;
+pub mod rejects;
+pub mod scan;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub use footer::{Footer, Span};
+pub use publish::PendingFile;
+pub use scan::{Chunk, DataFile, Scan};
+
+use crate::error::{Error, IoContext, Result};
+
+/// The version of every table's layout. A file of a later version is refused, not guessed at.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A table of the archive, and the name of its folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Table {
+    /// One row per liquidation call: [`liquidations`].
+    Liquidations,
+    /// One row per row of an input that could not be taken: [`rejects`].
+    Rejects,
+    /// One row per pair of rows that are the same event: [`reconciliations`].
+    Reconciliations,
+}
+
+impl Table {
+    /// The folder's name, also written in the footer.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Liquidations => "liquidations",
+            Self::Rejects => "rejects",
+            Self::Reconciliations => "reconciliations",
+        }
+    }
+}
+
+/// An archive, for reading.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    root: PathBuf,
+}
+
+impl Archive {
+    /// An archive in a folder; the folder need not exist yet, an absent archive is an empty one.
+    ///
+    /// # Errors
+    /// The path is a file.
+    pub fn at(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        if root.is_file() {
+            let what = "is a file, and an archive is a folder".to_owned();
+            return Err(Error::BadFile {
+                path: root,
+                what,
+                advice: "give --archive a folder, existing or new",
+            });
+        }
+        Ok(Self { root })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The names of all imported datasets, sorted.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn datasets(&self) -> Result<Vec<DatasetName>> {
+        let names = entries(&self.root.join("imports"))?;
+        Ok(names
+            .iter()
+            .filter_map(|name| DatasetName::new(name.strip_prefix("dataset=")?).ok())
+            .collect())
+    }
+
+    /// The finished files of one table of a dataset, sorted by name, with their footers.
+    ///
+    /// # Errors
+    /// A file is unreadable or of a later layout.
+    pub fn files(&self, dataset: &DatasetName, table: Table) -> Result<Vec<DataFile>> {
+        self.files_in(&self.folder(dataset, table))
+    }
+
+    /// The reconciliations on record.
+    ///
+    /// # Errors
+    /// A file is unreadable or of a later layout.
+    pub fn reconciliations(&self) -> Result<Vec<DataFile>> {
+        self.files_in(&self.reconciliations_folder())
+    }
+
+    /// Where one table of a dataset lies.
+    #[must_use]
+    pub fn folder(&self, dataset: &DatasetName, table: Table) -> PathBuf {
+        self.root
+            .join("imports")
+            .join(format!("dataset={dataset}"))
+            .join(table.word())
+    }
+
+    pub(crate) fn reconciliations_folder(&self) -> PathBuf {
+        self.root.join("proofs").join(Table::Reconciliations.word())
+    }
+
+    fn files_in(&self, folder: &Path) -> Result<Vec<DataFile>> {
+        let names = entries(folder)?;
+        names
+            .iter()
+            .filter(|name| is_finished(name))
+            .map(|name| DataFile::open(folder.join(name)))
+            .collect()
+    }
+}
+
+/// An archive, for writing. Only one can exist per archive at a time, on this machine.
+#[derive(Debug)]
+pub struct Writer {
+    archive: Archive,
+    /// Held, never read: the lock goes with the file.
+    _lock: fs::File,
+}
+
+impl Writer {
+    /// Takes the archive's write lock, makes the folder where needed, and sweeps away what an interrupted writer left.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] where another program is writing; or the folder cannot be written.
+    pub fn open(archive: &Archive) -> Result<Self> {
+        publish::create_folder(&archive.root)?;
+        let path = archive.root.join(".lock");
+        let lock = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .while_trying_to("open the lock", &path)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(Error::Locked {
+                    path: archive.root.clone(),
+                });
+            }
+            Err(fs::TryLockError::Error(cause)) => return Err(cause).while_trying_to("lock the archive", &path),
+        }
+        publish::sweep(&archive.root)?;
+        Ok(Self {
+            archive: archive.clone(),
+            _lock: lock,
+        })
+    }
+
+    /// The archive being written.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+}
+
+/// A dataset's name: lower-case letters, digits, `-` and `_`, at most 64, beginning with a letter or digit, so that it is
+/// a safe folder name on every system.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DatasetName(String);
+
+impl DatasetName {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// The name is empty, too long or has other characters.
+    pub fn new(name: &str) -> Result<Self> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if starts_well && name.len() <= 64 && name.chars().all(allowed) {
+            return Ok(Self(name.to_owned()));
+        }
+        let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+        Err(Error::Unfit {
+            what: format!("\"{shown}\" is no name for a dataset"),
+            advice: "use up to 64 lower-case letters, digits, '-' and '_'".to_owned(),
+        })
+    }
+
+    /// The name a file suggests: its stem, with every other character turned into `-`.
+    ///
+    /// # Errors
+    /// Nothing of the stem is left.
+    pub fn suggested_by(path: &Path) -> Result<Self> {
+        let stem = path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().to_lowercase())
+            .unwrap_or_default();
+        let name: String = stem
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
+            .take(64)
+            .collect();
+        Self::new(name.trim_matches(['-', '_']))
+    }
+}
+
+impl std::fmt::Display for DatasetName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a file name is that of a finished data file.
+fn is_finished(name: &str) -> bool {
+    !name.starts_with('.') && name.ends_with(".parquet")
+}
+
+/// The names in a folder, sorted; none where there is no such folder.
+fn entries(folder: &Path) -> Result<Vec<String>> {
+    let listing = match fs::read_dir(folder) {
+        Ok(listing) => listing,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(cause).while_trying_to("list the folder", folder),
+    };
+    let mut names = Vec::new();
+    for entry in listing {
+        let entry = entry.while_trying_to("list the folder", folder)?;
+        // The archive writes only names in UTF-8; what is not was put there by somebody else.
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort_unstable();
+    Ok(names)
+}

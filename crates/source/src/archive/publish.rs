@@ -1,0 +1,187 @@
+//! The one way a file enters the archive: written beside its place under a hidden name, flushed to the disk, renamed.
+//!
+//! A process that dies at any instant leaves either no trace under a final name or a whole file. What it leaves under
+//! hidden names is swept by the next writer.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+
+use super::footer::Footer;
+use crate::error::{Error, IoContext, Result};
+
+const HIDDEN_SUFFIX: &str = ".part";
+
+/// A Parquet file on its way into the archive. Dropped without [`PendingFile::publish`], it leaves nothing.
+#[derive(Debug)]
+pub struct PendingFile {
+    writer: ArrowWriter<File>,
+    hidden: Hidden,
+    folder: PathBuf,
+    rows: u64,
+}
+
+/// A file under a hidden name, removed when dropped.
+#[derive(Debug)]
+struct Hidden(PathBuf);
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // Nothing to do about a failure here: the next writer sweeps.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl PendingFile {
+    /// Begins a file in a folder of the archive, making the folder where needed.
+    ///
+    /// # Errors
+    /// The folder or file cannot be made.
+    pub fn create(folder: &Path, schema: SchemaRef, properties: WriterProperties) -> Result<Self> {
+        create_folder(folder)?;
+        let (hidden, file) = create_hidden(folder)?;
+        let writer =
+            ArrowWriter::try_new(file, schema, Some(properties)).map_err(|cause| Error::parquet(&hidden.0, cause))?;
+        Ok(Self {
+            writer,
+            hidden,
+            folder: folder.to_owned(),
+            rows: 0,
+        })
+    }
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        self.writer
+            .write(batch)
+            .map_err(|cause| Error::parquet(&self.hidden.0, cause))
+    }
+
+    /// Rows appended so far.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Closes the file and makes it readable for the next step, still under its hidden name.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn finish(mut self, footer: &Footer) -> Result<FinishedFile> {
+        for (key, value) in footer.to_pairs() {
+            self.writer
+                .append_key_value_metadata(parquet::file::metadata::KeyValue::new(key, value));
+        }
+        let file = self
+            .writer
+            .into_inner()
+            .map_err(|cause| Error::parquet(&self.hidden.0, cause))?;
+        file.sync_all().while_trying_to("flush to the disk", &self.hidden.0)?;
+        Ok(FinishedFile {
+            hidden: self.hidden,
+            folder: self.folder,
+        })
+    }
+
+    /// Closes the file, flushes it to the disk and gives it its name. An existing file of that name is replaced whole.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn publish(self, footer: &Footer, name: &str) -> Result<PathBuf> {
+        self.finish(footer)?.publish(name)
+    }
+}
+
+/// A whole file on the disk that has no name in the archive yet.
+#[derive(Debug)]
+pub struct FinishedFile {
+    hidden: Hidden,
+    folder: PathBuf,
+}
+
+impl FinishedFile {
+    /// Where it lies for now.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.hidden.0
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn publish(self, name: &str) -> Result<PathBuf> {
+        assert!(
+            super::is_finished(name),
+            "a finished file has a visible name ending in .parquet"
+        );
+        let path = self.folder.join(name);
+        fs::rename(&self.hidden.0, &path).while_trying_to("name the finished file", &path)?;
+        // The name itself is durable only once the folder is.
+        sync_folder(&self.folder)?;
+        Ok(path)
+    }
+}
+
+/// Makes a folder and those above it, each durable in its parent.
+pub(crate) fn create_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() || folder.as_os_str().is_empty() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        create_folder(parent)?;
+    }
+    match fs::create_dir(folder) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        made => made.while_trying_to("make the folder", folder),
+    }?;
+    folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .map_or(Ok(()), sync_folder)
+}
+
+/// Removes every hidden file an interrupted writer left. Call it only while holding the write lock.
+pub(super) fn sweep(folder: &Path) -> Result<()> {
+    for name in super::entries(folder)? {
+        let path = folder.join(&name);
+        if path.is_dir() && !path.is_symlink() {
+            sweep(&path)?;
+        } else if name.starts_with('.') && name.ends_with(HIDDEN_SUFFIX) {
+            fs::remove_file(&path).while_trying_to("remove what an interrupted run left", &path)?;
+        }
+    }
+    Ok(())
+}
+
+fn create_hidden(folder: &Path) -> Result<(Hidden, File)> {
+    // The write lock leaves one process; the counter tells its files apart.
+    for number in 0_u32.. {
+        let path = folder.join(format!(".{}-{number}{HIDDEN_SUFFIX}", std::process::id()));
+        match fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+        {
+            Ok(file) => return Ok((Hidden(path), file)),
+            Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(cause) => return Err(cause).while_trying_to("make a file in the archive", &path),
+        }
+    }
+    unreachable!("there are fewer than 2^32 files in one folder")
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)
+        .and_then(|handle| handle.sync_all())
+        .while_trying_to("flush the folder to the disk", folder)
+}

@@ -1,0 +1,164 @@
+//! Reading the archive: files are skipped by what their footers cover, row groups by their statistics.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::statistics::Statistics;
+
+use super::footer::{Footer, TimeRange};
+use crate::error::{Error, IoContext, Result};
+
+/// Rows handed out at a time: few enough to stay in the processor's cache with a handful of columns.
+const BATCH_ROWS: usize = 8_192;
+
+/// A finished file of the archive.
+#[derive(Debug, Clone)]
+pub struct DataFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says about itself.
+    pub footer: Footer,
+    metadata: ArrowReaderMetadata,
+}
+
+impl DataFile {
+    /// Opens a file and reads its footer.
+    ///
+    /// # Errors
+    /// It is no Parquet file of this archive's layout.
+    pub fn open(path: PathBuf) -> Result<Self> {
+        let file = File::open(&path).while_trying_to("read the file", &path)?;
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+            .map_err(|cause| Error::parquet(&path, cause))?;
+        let pairs = metadata.metadata().file_metadata().key_value_metadata();
+        let pairs: BTreeMap<String, String> = pairs
+            .into_iter()
+            .flatten()
+            .filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?)))
+            .collect();
+        let footer = Footer::from_pairs(&path, &pairs)?;
+        Ok(Self { path, footer, metadata })
+    }
+
+    /// How many rows it has.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+}
+
+impl DataFile {
+    /// Whether a column is empty in every row, by the statistics alone; `false` where they do not say.
+    #[must_use]
+    pub fn is_empty_throughout(&self, column: &str) -> bool {
+        let metadata = self.metadata.metadata();
+        let columns = metadata.file_metadata().schema_descr().columns();
+        let Some(place) = columns.iter().position(|known| known.name() == column) else {
+            return false;
+        };
+        metadata.row_groups().iter().all(|group| {
+            let nulls = group.column(place).statistics().and_then(Statistics::null_count_opt);
+            nulls == u64::try_from(group.num_rows()).ok()
+        })
+    }
+}
+
+/// Which columns and times to read.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// The columns by name; `None` for all of them.
+    columns: Option<Vec<&'static str>>,
+    range: TimeRange,
+}
+
+impl Scan {
+    /// Some columns, of all times.
+    #[must_use]
+    pub fn of(columns: &[&'static str]) -> Self {
+        Self {
+            columns: Some(columns.to_vec()),
+            range: TimeRange::ALL,
+        }
+    }
+
+    /// All columns, of all times.
+    #[must_use]
+    pub fn of_all() -> Self {
+        Self {
+            columns: None,
+            range: TimeRange::ALL,
+        }
+    }
+
+    /// Only where rows of the range can be. Rows outside it may come too: files and row groups are skipped whole.
+    #[must_use]
+    pub fn within(self, range: TimeRange) -> Self {
+        Self { range, ..self }
+    }
+
+    /// The pieces of the files that have to be read, in order.
+    #[must_use]
+    pub fn chunks(&self, files: &[DataFile]) -> Vec<Chunk> {
+        let files = files.iter().filter(|file| file.footer.span.may_hold(&self.range));
+        files.flat_map(|file| self.chunks_of(file)).collect()
+    }
+
+    fn chunks_of(&self, file: &DataFile) -> Vec<Chunk> {
+        let metadata = file.metadata.metadata();
+        let schema = metadata.file_metadata().schema_descr();
+        let time = schema.columns().iter().position(|column| column.name() == "time");
+        let may_hold = |group: &usize| {
+            let statistics = time.and_then(|time| metadata.row_group(*group).column(time).statistics());
+            let Some(Statistics::Int64(times)) = statistics else {
+                return true;
+            };
+            times.min_opt().is_none_or(|min| *min < self.range.until.0)
+                && times.max_opt().is_none_or(|max| self.range.from.0 <= *max)
+        };
+        let columns = self.columns.as_ref().map_or_else(ProjectionMask::all, |names| {
+            ProjectionMask::columns(schema, names.iter().copied())
+        });
+        let path: Arc<Path> = file.path.as_path().into();
+        (0..metadata.num_row_groups())
+            .filter(may_hold)
+            .map(|row_group| Chunk {
+                path: path.clone(),
+                metadata: file.metadata.clone(),
+                columns: columns.clone(),
+                row_group,
+            })
+            .collect()
+    }
+}
+
+/// A piece of a file that can be read by itself, on any thread.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    path: Arc<Path>,
+    metadata: ArrowReaderMetadata,
+    columns: ProjectionMask,
+    row_group: usize,
+}
+
+impl Chunk {
+    /// The rows, a batch at a time.
+    ///
+    /// # Errors
+    /// The file cannot be opened; each item is an error where the file is damaged.
+    pub fn read(&self) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+        let file = File::open(&self.path).while_trying_to("read the file", &self.path)?;
+        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            .with_projection(self.columns.clone())
+            .with_row_groups(vec![self.row_group])
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(|cause| Error::parquet(&self.path, cause))?;
+        let path = self.path.clone();
+        Ok(batches.map(move |batch| batch.map_err(|cause| Error::arrow(&path, &cause))))
+    }
+}

@@ -1,0 +1,72 @@
+//! The identity of an imported event, so that the same event is taken once however often it is offered.
+
+use protocol::liquidation::{Amount, Leg, Liquidation};
+use protocol::time::TimeUs;
+use sha2::{Digest, Sha256};
+
+use crate::archive::liquidations::{EventKey, KeyKind};
+
+/// What the weaker kind of key cannot tell apart, in words for reports and footers.
+pub(crate) const WEAKNESS: &str = "two calls alike in time, chain, market, version, transaction, user, liquidator, both tokens and both amounts count once";
+
+/// The key of an event: from (chain, transaction, log index) where the source gives them, else from every identifying
+/// field it has.
+pub(crate) fn of(time: TimeUs, event: &Liquidation) -> (EventKey, KeyKind) {
+    let mut hash = Sha256::new();
+    hash.update(event.chain.0.to_be_bytes());
+    let kind = if let (Some(transaction), Some(log_index)) = (event.transaction, event.log_index) {
+        hash.update(b"log");
+        hash.update(transaction);
+        hash.update(log_index.to_be_bytes());
+        KeyKind::Log
+    } else {
+        hash.update(b"fields");
+        hash.update(time.0.to_be_bytes());
+        text(&mut hash, &event.market);
+        text(&mut hash, event.version.map_or("", |version| version.word()));
+        bytes(&mut hash, event.transaction.as_ref().map(|hash| hash.as_slice()));
+        hash.update(event.user);
+        bytes(&mut hash, event.liquidator.as_ref().map(|address| address.as_slice()));
+        leg(&mut hash, event.collateral.as_ref());
+        leg(&mut hash, event.debt.as_ref());
+        KeyKind::Fields
+    };
+    let digest = hash.finalize();
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    (key, kind)
+}
+
+fn leg(hash: &mut Sha256, leg: Option<&Leg>) {
+    let Some(leg) = leg else { return hash.update([0]) };
+    bytes(hash, leg.token.address.as_ref().map(|address| address.as_slice()));
+    // A listed token's name follows from its address, so a file that names it otherwise gives the same key.
+    text(hash, &leg.token.symbol);
+    match leg.amount {
+        Amount::Missing => hash.update([0]),
+        Amount::Exact(raw) => {
+            hash.update([1]);
+            hash.update(raw.units().to_be_bytes());
+        }
+        Amount::Inexact { tokens, .. } => {
+            hash.update([2]);
+            hash.update(tokens.to_bits().to_be_bytes());
+        }
+    }
+}
+
+/// Length first, so that no two lists of texts hash alike.
+fn text(hash: &mut Sha256, text: &str) {
+    hash.update((text.len() as u64).to_be_bytes());
+    hash.update(text);
+}
+
+fn bytes(hash: &mut Sha256, bytes: Option<&[u8]>) {
+    match bytes {
+        None => hash.update([0]),
+        Some(bytes) => {
+            hash.update([1]);
+            hash.update(bytes);
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The only crate that reads the outside: today files, and the archive they become.
+//!
+//! * [`archive`]: the files on disk, written atomically, read with pruning;
+//! * [`import`]: other people's files, re-expressed as rows of the archive;
+//! * [`spill`]: what must be remembered of a stream, in bounded memory;
+//! * [`error`]: what can go wrong, each with what, where and what to do.
+//!
+//! What this crate does not do: it derives nothing (no totals, no positions) and writes nothing for people to read.
+
+pub mod archive;
+pub mod error;
+pub mod import;
+pub mod spill;
+
+pub use error::{Error, Result};

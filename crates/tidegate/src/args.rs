@@ -1,0 +1,234 @@
+//! What the user types.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Format;
+
+/// Follows a market shock from liquidations to where their value ends. Every figure says how it is known.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about, arg_required_else_help = true)]
+pub(crate) struct Args {
+    /// The archive's folder
+    #[arg(
+        long,
+        global = true,
+        env = "TIDEGATE_ARCHIVE",
+        default_value = "tidegate-archive",
+        value_name = "FOLDER"
+    )]
+    pub archive: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make up a world from a seed and show what the program says of it: no network, no files needed
+    Demo(Demo),
+    /// Take other people's files into the archive
+    Import {
+        /// What the files hold.
+        #[command(subcommand)]
+        what: Import,
+    },
+    /// List the archive's datasets: origin, standing, period, rows, rejects
+    Datasets(Output),
+    /// Who was liquidated for how much: totals, groups, episodes, concentration
+    Liquidations(Box<Liquidations>),
+    /// Compare two datasets of the same events, row by row
+    Reconcile(Reconcile),
+}
+
+/// What files hold.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// One row per liquidation: Parquet, CSV or JSON lines
+    Liquidations(ImportLiquidations),
+}
+
+/// `import liquidations`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImportLiquidations {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The dataset they go to; named after the file where not given
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// Where they come from, kept with the data
+    #[arg(long, value_name = "TEXT")]
+    pub origin: Option<String>,
+    /// The unit of the amounts
+    #[arg(long, value_enum)]
+    pub amounts: Option<Amounts>,
+    /// The chain of rows that name none, by name or number
+    #[arg(long, value_name = "CHAIN")]
+    pub chain: Option<String>,
+    /// The market of rows that name none
+    #[arg(long, value_name = "NAME")]
+    pub market: Option<String>,
+    /// The protocol version of rows that name none
+    #[arg(long, value_name = "V3")]
+    pub version: Option<String>,
+    /// Read a field from a column of another name (`--map user=liquidatee`); `--map user=` reads it from none
+    #[arg(long, value_name = "FIELD=COLUMN")]
+    pub map: Vec<String>,
+    /// More tokens: a CSV of chain_id,address,symbol,decimals
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+    /// Show how the columns are understood and the first rows, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// In what amounts are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Amounts {
+    /// Tokens: 1.5
+    Tokens,
+    /// The smallest unit: 1500000000000000000
+    Raw,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Output {
+    /// The form of the output; CSV and Parquet write the last table alone
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Write to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `liquidations`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Liquidations {
+    /// A dataset, or several (repeat or separate by commas); all where not given. Several are shown side by side
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub dataset: Vec<String>,
+    /// Add several datasets up; refused where they overlap and were not reconciled
+    #[arg(long)]
+    pub combine: bool,
+    /// Group by these, separated by commas
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "DIMENSION")]
+    pub by: Vec<By>,
+    /// From this day or moment (UTC), included
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// To this day (included whole) or moment (not included), UTC
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Only these chains
+    #[arg(long, value_delimiter = ',')]
+    pub chain: Vec<String>,
+    /// Only these markets
+    #[arg(long, value_delimiter = ',')]
+    pub market: Vec<String>,
+    /// Only these protocol versions
+    #[arg(long, value_delimiter = ',')]
+    pub version: Vec<String>,
+    /// Only these collateral tokens
+    #[arg(long, value_delimiter = ',')]
+    pub collateral: Vec<String>,
+    /// Only these debt tokens
+    #[arg(long, value_delimiter = ',')]
+    pub debt: Vec<String>,
+    /// Only these liquidated accounts
+    #[arg(long, value_delimiter = ',')]
+    pub user: Vec<String>,
+    /// Only these liquidators
+    #[arg(long, value_delimiter = ',')]
+    pub liquidator: Vec<String>,
+    /// Only liquidations worth at least this many US dollars
+    #[arg(long, value_name = "USD")]
+    pub min_usd: Option<String>,
+    /// Which side's value ranks, classes and finds bursts; where not given, the debt, or the collateral where a dataset has no debt side
+    #[arg(long, value_enum)]
+    pub measure: Option<MeasureName>,
+    /// Show the N groups of the most value; 0 shows all [default: 20 in text, else all; 100 by user]
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// Find bursts of liquidation
+    #[arg(long)]
+    pub episodes: bool,
+    /// An episode's hour: 24 hours with this many times the median day's value
+    #[arg(long, value_name = "TIMES", default_value_t = 20)]
+    pub episode_factor: u32,
+    /// List the N largest liquidations (at most 100)
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20")]
+    pub largest: Option<usize>,
+    /// How results are written.
+    #[command(flatten)]
+    pub output: Output,
+    /// Draw a chart into a PNG file: bars by group, or a time series with its episodes
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// Draw the same chart into an SVG file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+}
+
+/// By what to group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum By {
+    Chain,
+    Market,
+    Version,
+    Collateral,
+    Debt,
+    Liquidator,
+    User,
+    Size,
+    Day,
+    Week,
+    Month,
+}
+
+/// Which side's value counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum MeasureName {
+    /// The debt repaid
+    Debt,
+    /// The collateral seized
+    Collateral,
+}
+
+/// `reconcile`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Reconcile {
+    /// The first dataset
+    pub a: String,
+    /// The second dataset
+    pub b: String,
+    /// Compare only rows with these collateral tokens
+    #[arg(long, value_delimiter = ',')]
+    pub collateral: Vec<String>,
+    /// Compare only rows from this day or moment (UTC), included; the datasets' common period where not given
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Compare only rows to this day (included whole) or moment (not included), UTC
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Show up to N rows of each kind that do not match
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub examples: usize,
+    /// How results are written.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `demo`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Demo {
+    /// Where to put the made-up world and its pictures
+    #[arg(long, default_value = "tidegate-demo", value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// From which the world is made: the same seed makes the same world
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}

@@ -1,0 +1,133 @@
+//! Charts a person would publish: plain data in, SVG text or PNG bytes out.
+//!
+//! The SVG is composed here rather than by a plotting library, because a chart needs two scales,
+//! turned labels, numbered episodes and a footer that never overlap, and each of those is a matter
+//! of knowing how wide a text is. The same input always gives the same bytes.
+
+mod axis;
+mod bars;
+mod calendar;
+mod canvas;
+mod frame;
+mod raster;
+#[cfg(test)]
+mod tests;
+mod text;
+mod timeline;
+
+/// What stands on every chart besides its marks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Caption {
+    /// What the chart shows, in bold at the top left.
+    pub title: String,
+    /// Units and filters, in grey under the title.
+    pub subtitle: String,
+    /// Where the numbers stand, such as "imported · dataset v2": the badge at the top right.
+    pub standing: String,
+    /// Remarks at the bottom, such as how many events have no price and are not in the bars.
+    pub footnotes: Vec<String>,
+}
+
+/// What the two scales of a chart measure.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scales {
+    /// Name of what the bars measure, such as "Debt repaid, USD".
+    pub value_label: String,
+    /// What stands before each value on the left scale: "$", or nothing.
+    pub value_prefix: String,
+    /// Name of what the line counts, such as "Liquidations".
+    pub count_label: String,
+}
+
+/// Bars of a value per category, with a line of the event count on a second axis.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bars {
+    /// The texts around the marks.
+    pub caption: Caption,
+    /// The two scales.
+    pub scales: Scales,
+    /// The categories, drawn in the order given.
+    pub bars: Vec<Bar>,
+}
+
+/// One category.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bar {
+    /// Its name, of any origin: it is cleaned and shortened before it is drawn.
+    pub label: String,
+    /// Height of the bar. One that is not finite is not drawn, and a footnote says so.
+    pub value: f64,
+    /// How many events it holds.
+    pub count: u64,
+}
+
+/// A value over time in bars, over a strip with the line of event counts, with shaded episodes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Timeline {
+    /// The texts around the marks.
+    pub caption: Caption,
+    /// The two scales.
+    pub scales: Scales,
+    /// Length of a bucket in seconds; less than one reads as one.
+    pub bucket_s: i64,
+    /// The buckets, in any order; one that is absent holds no event, and two with one start add up.
+    pub points: Vec<Point>,
+    /// Times to shade behind the marks.
+    pub episodes: Vec<Span>,
+}
+
+/// One bucket of time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Point {
+    /// When the bucket starts, in seconds since 1970 UTC.
+    pub start_s: i64,
+    /// Height of its bar. One that is not finite is not drawn, and a footnote says so.
+    pub value: f64,
+    /// How many events it holds.
+    pub count: u64,
+}
+
+/// An episode to shade.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Span {
+    /// When it starts, in seconds since 1970 UTC.
+    pub from_s: i64,
+    /// When it ends, in seconds since 1970 UTC.
+    pub to_s: i64,
+    /// Its name; the date of its start stands for an empty one.
+    pub label: String,
+}
+
+/// A chart of either kind.
+#[derive(Debug, Clone)]
+pub(crate) enum Chart {
+    /// A value per category.
+    Bars(Bars),
+    /// A value over time.
+    Timeline(Timeline),
+}
+
+impl Chart {
+    /// The chart as SVG text, 1200 by 675.
+    pub(crate) fn svg(&self) -> String {
+        match self {
+            Self::Bars(chart) => bars::draw(chart),
+            Self::Timeline(chart) => timeline::draw(chart),
+        }
+    }
+
+    /// The chart as a PNG of 2400 by 1350, drawn with the fonts this program carries.
+    pub(crate) fn png(&self) -> anyhow::Result<Vec<u8>> {
+        raster::png(&self.svg())
+    }
+}
+
+/// Whether a value can be placed on a scale; the bound keeps sums and ratios of values finite.
+fn drawable(value: f64) -> bool {
+    value.is_finite() && value.abs() <= 1e24
+}
+
+/// A count as a length on a scale, where the last bits of a huge one do not show.
+fn length(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,382 @@
+//! What the charts promise: that they parse, are not blank, bear odd input and repeat themselves.
+
+use resvg::usvg::roxmltree::{Document, ParsingOptions};
+
+use super::axis::{Axis, compact};
+use super::canvas::num;
+use super::text::{Type, clean, escape};
+use super::{Bar, Bars, Caption, Chart, Point, Scales, Span, Timeline, calendar, raster};
+
+const DAY: i64 = 86_400;
+/// 2021-01-01.
+const START: i64 = 1_609_459_200;
+/// Markup, an entity, a turned reading direction, a null, a bell, an escape, noncharacters, accents.
+const HOSTILE: &str =
+    "]]><b a='\"'>&amp;\u{202e}\u{2066}\0\u{7}\u{1b}[31m\u{ffff}\u{fffe}\u{200b}e\u{301}\u{302}\u{303} 漢字 🦀";
+
+fn caption(title: &str) -> Caption {
+    Caption {
+        title: title.to_owned(),
+        subtitle: "USD · all markets".to_owned(),
+        standing: "imported · dataset v2".to_owned(),
+        footnotes: vec!["147 events have no price and are not in the bars".to_owned()],
+    }
+}
+
+fn scales() -> Scales {
+    Scales {
+        value_label: "Debt repaid, USD".to_owned(),
+        value_prefix: "$".to_owned(),
+        count_label: "Liquidations".to_owned(),
+    }
+}
+
+fn bars(bars: Vec<Bar>) -> Chart {
+    Chart::Bars(Bars {
+        caption: caption("Bars"),
+        scales: scales(),
+        bars,
+    })
+}
+
+fn bar(label: &str, value: f64, count: u64) -> Bar {
+    Bar {
+        label: label.to_owned(),
+        value,
+        count,
+    }
+}
+
+fn timeline(bucket_s: i64, points: Vec<Point>, episodes: Vec<Span>) -> Chart {
+    Chart::Timeline(Timeline {
+        caption: caption("Timeline"),
+        scales: scales(),
+        bucket_s,
+        points,
+        episodes,
+    })
+}
+
+fn point(start_s: i64, value: f64, count: u64) -> Point {
+    Point { start_s, value, count }
+}
+
+fn span(from_s: i64, to_s: i64, label: &str) -> Span {
+    Span {
+        from_s,
+        to_s,
+        label: label.to_owned(),
+    }
+}
+
+/// A chart of each kind and density.
+fn examples() -> Vec<Chart> {
+    let some = |n: u32| (0..n).map(|i| bar(&format!("token {i}"), 1e6 / f64::from(i + 1), u64::from(i * 7 % 13)));
+    let days = |n: i64| (0..n).map(|i| point(START + i * DAY, f64::from(i32::try_from(i % 97).unwrap()), 3));
+    let many = (0..15)
+        .map(|i| span(START + i * 100 * DAY, START + (i * 100 + 2) * DAY, "An episode"))
+        .collect();
+    vec![
+        bars(vec![bar("WBTC", 1_234_567.0, 17)]),
+        bars(some(12).collect()),
+        bars(some(30).collect()),
+        bars(some(75).collect()),
+        bars(some(400).collect()),
+        timeline(DAY, days(1).collect(), vec![]),
+        timeline(
+            DAY,
+            days(70).collect(),
+            vec![span(START + 5 * DAY, START + 9 * DAY, "Crash")],
+        ),
+        timeline(DAY, days(1826).collect(), many),
+        timeline(3600, (0..72).map(|i| point(START + i * 3600, 1e5, 2)).collect(), vec![]),
+    ]
+}
+
+/// Fails unless the text is well formed, is read as SVG, and keeps its texts and bars on the page.
+fn check(chart: &Chart) -> String {
+    let svg = chart.svg();
+    let document = Document::parse_with_options(&svg, ParsingOptions::default()).expect(&svg);
+    for name in ["NaN", "inf", "\u{202e}"] {
+        assert!(!svg.contains(name), "{name} in {svg}");
+    }
+    for node in document.descendants().filter(|node| node.has_tag_name("rect")) {
+        for side in ["width", "height"] {
+            let size: f64 = node.attribute(side).unwrap().parse().unwrap();
+            assert!((0.0..=1200.0).contains(&size), "{size} in {svg}");
+        }
+    }
+    let tree = raster::tree(&svg).unwrap();
+    assert_eq!((tree.size().width(), tree.size().height()), (1200.0, 675.0));
+    let bounds = tree.root().abs_bounding_box();
+    assert!(bounds.left() >= 0.0 && bounds.right() <= 1200.0, "{bounds:?}");
+    assert!(bounds.top() >= 0.0 && bounds.bottom() <= 675.0, "{bounds:?}");
+    svg
+}
+
+#[test]
+fn every_kind_is_svg_and_repeats_itself() {
+    for chart in examples() {
+        assert_eq!(check(&chart), chart.clone().svg());
+    }
+}
+
+#[test]
+fn the_png_has_its_size_its_marks_and_its_letters() {
+    let chart = bars(vec![bar("WBTC", 1_234_567.0, 17), bar("WETH", 5e5, 40)]);
+    let png = chart.png().unwrap();
+    assert_eq!(png, chart.png().unwrap());
+    let pixels = resvg::tiny_skia::Pixmap::decode_png(&png).unwrap();
+    assert_eq!((pixels.width(), pixels.height()), (2400, 1350));
+    let shade = |red: u8, green: u8, blue: u8| {
+        let same = |p: &&resvg::tiny_skia::PremultipliedColorU8| (p.red(), p.green(), p.blue()) == (red, green, blue);
+        pixels.pixels().iter().filter(same).count()
+    };
+    let all = 2400 * 1350;
+    assert!(shade(255, 255, 255) > all / 2, "a white ground");
+    assert!(shade(0x3f, 0x74, 0xa8) > all / 100, "blue bars");
+    assert!(shade(0xb9, 0x50, 0x1b) > 500, "a line and the texts of its scale");
+    // Nothing but the title and the names are drawn in this colour: without a font there is none.
+    assert!(shade(0x1f, 0x29, 0x33) > 500, "letters");
+}
+
+#[test]
+fn nothing_to_draw_says_so() {
+    let odd = vec![point(i64::MIN, 1.0, 1), point(i64::MAX, 1.0, 1)];
+    for chart in [
+        bars(vec![]),
+        timeline(DAY, vec![], vec![span(0, 1, "x")]),
+        timeline(DAY, odd, vec![]),
+    ] {
+        assert!(check(&chart).contains("No events"));
+    }
+}
+
+#[test]
+fn odd_values_neither_fail_nor_pass_in_silence() {
+    let odd = [
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::MAX,
+        f64::MIN_POSITIVE,
+        -0.0,
+        -5e6,
+        1e24,
+        5e-324,
+    ];
+    let svg = check(&bars(odd.iter().map(|value| bar(HOSTILE, *value, u64::MAX)).collect()));
+    assert!(svg.contains("4 categories have no finite value"), "{svg}");
+    for value in odd {
+        check(&bars(vec![bar("", value, 0)]));
+        check(&timeline(DAY, vec![point(START, value, 0)], vec![]));
+    }
+    for bucket_s in [i64::MIN, -1, 0, 1, 7, DAY, 366 * DAY, i64::MAX] {
+        let points = odd
+            .iter()
+            .zip(0..)
+            .map(|(value, i)| point(START + i * DAY, *value, u64::MAX));
+        let ends = [
+            point(i64::MIN, 1.0, 1),
+            point(i64::MAX, 1.0, 1),
+            point(-62_135_596_800, 1.0, 1),
+            point(START, 1.0, 1),
+        ];
+        let episodes = vec![
+            span(i64::MIN, i64::MAX, HOSTILE),
+            span(START, START, ""),
+            span(START + DAY, START, "back"),
+        ];
+        let svg = check(&timeline(bucket_s, points.chain(ends).collect(), episodes));
+        assert!(svg.contains("cannot be drawn"), "{svg}");
+    }
+}
+
+#[test]
+fn hostile_texts_stay_texts() {
+    let long = HOSTILE.repeat(200);
+    for text in [
+        HOSTILE,
+        long.as_str(),
+        &"W".repeat(5000),
+        &"W ".repeat(5000),
+        "\u{202e}",
+    ] {
+        let caption = Caption {
+            title: text.to_owned(),
+            subtitle: text.to_owned(),
+            standing: text.to_owned(),
+            footnotes: vec![text.to_owned(); 9],
+        };
+        let scales = Scales {
+            value_label: text.to_owned(),
+            value_prefix: "<$>".to_owned(),
+            count_label: text.to_owned(),
+        };
+        for n in [1, 8, 30, 60, 300] {
+            let bars = vec![bar(text, -3.0, 5); n];
+            check(&Chart::Bars(Bars {
+                caption: caption.clone(),
+                scales: scales.clone(),
+                bars,
+            }));
+        }
+        let points = (0..200).map(|i| point(START + i * DAY, 2.0, 5)).collect();
+        let episodes = (0..60)
+            .map(|i| span(START + i * DAY, START + i * 2 * DAY, text))
+            .collect();
+        check(&Chart::Timeline(Timeline {
+            caption,
+            scales,
+            bucket_s: DAY,
+            points,
+            episodes,
+        }));
+    }
+}
+
+#[test]
+fn texts_are_cleaned_and_escaped() {
+    assert_eq!(clean(" a\tb\r\n c\u{202e}\0 "), "a b c");
+    assert_eq!(clean("e\u{301}\u{302}\u{303}"), "e\u{301}");
+    assert_eq!(clean(&"x".repeat(900)).chars().count(), 401);
+    assert_eq!(
+        escape("<a href=\"x\">'&'</a>"),
+        "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;"
+    );
+}
+
+#[test]
+fn texts_are_cut_to_their_room() {
+    let face = Type::regular(12.0);
+    let cut = face.fit("a name that does not fit", 80.0);
+    assert!(cut.ends_with('…') && face.width(&cut) <= 80.0, "{cut}");
+    assert_eq!(face.fit("fits", 80.0), "fits");
+    assert_eq!(face.fit("nothing fits here", 3.0), "");
+    let lines = face.wrap("one two three four five six seven eight", 80.0, 2);
+    assert_eq!(lines.len(), 2);
+    assert!(
+        lines[1].ends_with('…') && lines.iter().all(|line| face.width(line) <= 80.0),
+        "{lines:?}"
+    );
+    assert_eq!(face.wrap("", 80.0, 2), Vec::<String>::new());
+}
+
+/// The layout measures texts itself; the renderer has to agree, or labels would overlap.
+#[test]
+fn widths_are_those_of_the_renderer() {
+    let text = "HHamburgefonstiv 0123456789H";
+    for (face, weight) in [(Type::regular(20.0), 400), (Type::bold(20.0), 700)] {
+        let svg = format!(
+            "<svg xmlns='http://www.w3.org/2000/svg' width='900' height='50'>\
+             <text y='30' font-size='20' font-weight='{weight}'>{text}</text></svg>"
+        );
+        let drawn = f64::from(raster::tree(&svg).unwrap().root().abs_bounding_box().width());
+        // The stems of the first and the last letter do not reach the ends of their advances.
+        assert!(
+            (face.width(text) - drawn).abs() < 6.0,
+            "{} is drawn as {drawn}",
+            face.width(text)
+        );
+    }
+}
+
+#[test]
+fn numbers_are_compact() {
+    let cases = [
+        (0.0, "$0"),
+        (-0.0, "$0"),
+        (7.0, "$7"),
+        (12.345, "$12.3"),
+        (999.6, "$1k"),
+        (350_000.0, "$350k"),
+        (999_499.0, "$999k"),
+        (999_999.0, "$1M"),
+        (48_235_000.0, "$48.2M"),
+        (1.2e9, "$1.2B"),
+        (-1_250_000.0, "\u{2212}$1.25M"),
+        (3e12, "$3T"),
+        (1e18, "$1e18"),
+        (0.05, "$0.05"),
+        (2e-9, "$2e-9"),
+        (f64::NAN, "no value"),
+    ];
+    for (value, text) in cases {
+        assert_eq!(compact(value, "$"), text);
+    }
+    assert_eq!(num(-0.001), "0");
+    assert_eq!(num(100.0), "100");
+    assert_eq!(num(1.256), "1.26");
+}
+
+#[test]
+fn scales_have_round_steps_and_hold_their_values() {
+    let texts = |axis: Axis, prefix: &str| axis.ticks(prefix).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+    let axis = Axis::of([1_234_567.0].into_iter(), 5);
+    assert_eq!(
+        texts(axis, "$"),
+        ["$0", "$0.25M", "$0.50M", "$0.75M", "$1.00M", "$1.25M"]
+    );
+    assert_eq!(texts(axis.beside(3), ""), ["0", "1", "2", "3", "4", "5"]);
+    assert_eq!(
+        texts(axis.beside(1037), ""),
+        ["0", "250", "500", "750", "1,000", "1,250"]
+    );
+    assert_eq!(
+        texts(Axis::of([-2.0, 4.0].into_iter(), 3), "$"),
+        ["\u{2212}$2", "$0", "$2", "$4"]
+    );
+    assert_eq!(texts(Axis::of([].into_iter(), 5), ""), ["0", "1"]);
+    for (low, high) in [
+        (0.0, 1e-20),
+        (-1e24, 1e24),
+        (-1.0, 0.0),
+        (0.0, 99.9),
+        (-3.0, 1e9),
+        (5.0, 5.0),
+    ] {
+        let axis = Axis::of([low, high].into_iter(), 5);
+        let (below, above) = (f64::from(axis.below) * axis.step, f64::from(axis.above) * axis.step);
+        assert!(
+            -below <= low * (1.0 - 1e-8) && above >= high * (1.0 - 1e-8),
+            "{low}..{high}: {axis:?}"
+        );
+        assert!((1..=8).contains(&(axis.below + axis.above)), "{low}..{high}: {axis:?}");
+    }
+    for most in [0, 1, 9, 10, 11, 99, 12_345, u64::MAX] {
+        let counts = axis.beside(most);
+        assert!(counts.step * f64::from(counts.above) >= super::length(most) && counts.step.fract() == 0.0);
+    }
+}
+
+#[test]
+fn ticks_follow_the_calendar() {
+    let texts = |from: i64, to: i64| {
+        let ticks = calendar::ticks(from, to, 12).into_iter();
+        ticks
+            .map(|tick| format!("{} {}", tick.label, tick.under).trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let years = texts(START, START + 12 * 365 * DAY);
+    assert_eq!(years[..3], ["2021", "2022", "2023"]);
+    let halves = texts(START, START + 5 * 365 * DAY);
+    assert_eq!(halves[..4], ["Jan 2021", "Jul", "Jan 2022", "Jul"]);
+    let months = texts(START, START + 364 * DAY);
+    assert_eq!(
+        (months.len(), months[0].as_str(), months[11].as_str()),
+        (12, "Jan 2021", "Dec")
+    );
+    let days = texts(START + 25 * DAY, START + 70 * DAY);
+    assert_eq!(days[..3], ["26 Jan 2021", "1 Feb", "6 Feb"]);
+    let hours = texts(START + 20 * 3600, START + 3 * DAY);
+    assert_eq!(hours[..3], ["00:00 2 Jan 2021", "06:00", "12:00"]);
+    assert_eq!(texts(START, START + 10)[1], "00:00:01");
+    // 29 February 2024 is a day like any other.
+    assert_eq!(texts(1_709_078_400, 1_709_078_400 + 3 * DAY)[4], "00:00 29 Feb 2024");
+    for span in (0..36).map(|power| 1_i64 << power) {
+        let ticks = calendar::ticks(START, START + span, 12);
+        assert!(ticks.len() <= 14, "{span}: {}", ticks.len());
+        assert!(ticks.is_sorted_by(|a, b| a.at_s < b.at_s));
+    }
+    assert!(calendar::ticks(i64::MIN, i64::MAX, 12).is_empty());
+}

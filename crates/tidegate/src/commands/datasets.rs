@@ -1,0 +1,74 @@
+//! `tidegate datasets`: what the archive holds, by what its files say.
+
+use std::path::Path;
+
+use protocol::standing::Standing;
+use protocol::time::TimeUs;
+use source::archive::{Archive, Span, Table as ArchiveTable};
+
+use crate::args::Output;
+use crate::output;
+use crate::table::{Report, Table, Unit, Value};
+
+/// Lists the datasets.
+pub(crate) fn run(archive: &Path, output: &Output) -> anyhow::Result<()> {
+    output::write(&report(&Archive::at(archive)?)?, &super::destination(output))
+}
+
+fn report(archive: &Archive) -> anyhow::Result<Report> {
+    let mut table = Table::new(
+        "datasets",
+        &[
+            ("dataset", Unit::Text),
+            ("standing", Unit::Text),
+            ("first", Unit::Time),
+            ("last", Unit::Time),
+            ("liquidations", Unit::Count),
+            ("rejected_rows", Unit::Count),
+            ("file", Unit::Text),
+            ("origin", Unit::Text),
+        ],
+    );
+    let mut weakest = Standing::Exact;
+    for dataset in archive.datasets()? {
+        let rejects = archive.files(&dataset, ArchiveTable::Rejects)?;
+        for file in archive.files(&dataset, ArchiveTable::Liquidations)? {
+            let rejected: u64 = rejects
+                .iter()
+                .filter(|reject| reject.path.file_name() == file.path.file_name())
+                .map(source::archive::DataFile::rows)
+                .sum();
+            let (first, last) = match file.footer.span {
+                Span::Times { from, to } => (Value::Time(whole_seconds(from)), Value::Time(whole_seconds(to))),
+                Span::Empty | Span::Blocks { .. } => (Value::Missing, Value::Missing),
+            };
+            let note = |key| Value::Text(file.footer.note(key).unwrap_or("").to_owned());
+            weakest = weakest.max(file.footer.standing);
+            table.push(vec![
+                Value::Text(dataset.to_string()),
+                Value::Text(file.footer.standing.to_string()),
+                first,
+                last,
+                Value::Count(file.rows()),
+                Value::Count(rejected),
+                note("source_file"),
+                note("origin"),
+            ]);
+        }
+    }
+    let notes = if table.rows.is_empty() {
+        vec!["Nothing is imported yet: `tidegate import liquidations FILE --amounts tokens`.".to_owned()]
+    } else {
+        Vec::new()
+    };
+    Ok(Report {
+        title: format!("Datasets in {}", archive.root().display()),
+        standing: weakest,
+        notes,
+        tables: vec![table],
+    })
+}
+
+fn whole_seconds(time: TimeUs) -> TimeUs {
+    TimeUs(time.second() * 1_000_000)
+}

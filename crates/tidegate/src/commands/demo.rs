@@ -1,0 +1,4 @@
+//! placeholder
+pub(crate) fn run(_: &crate::args::Demo) -> anyhow::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! The one place that writes for people and for other programs: text, JSON, CSV, Parquet.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use arrow_array::{
+    ArrayRef, Decimal128Array, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use serde_json::json;
+
+use crate::table::{Report, Table, Unit, Value};
+use crate::text;
+
+/// In which form a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Tables for reading.
+    Text,
+    /// One object with every table, its columns' units and its standing.
+    Json,
+    /// The last table, with a heading.
+    Csv,
+    /// The last table, with types; needs --out.
+    Parquet,
+}
+
+/// Where a report goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    /// In which form.
+    pub format: Format,
+    /// Into which file; standard output where none is given.
+    pub file: Option<PathBuf>,
+}
+
+/// Writes a report.
+pub(crate) fn write(report: &Report, to: &Destination) -> anyhow::Result<()> {
+    if to.format == Format::Parquet {
+        let Some(path) = &to.file else {
+            bail!("Parquet is binary; say where to write it with --out FILE")
+        };
+        return write_parquet(report, path).with_context(|| format!("cannot write {}", path.display()));
+    }
+    let text = match to.format {
+        Format::Json => format!("{:#}\n", to_json(report)),
+        Format::Csv => to_csv(report)?,
+        Format::Text | Format::Parquet => to_text(report),
+    };
+    match &to.file {
+        Some(path) => std::fs::write(path, text)
+            .with_context(|| format!("cannot write {}; choose a place you may write to", path.display())),
+        None => print(&text),
+    }
+}
+
+/// Prints text as it is. A reader that has gone away (`| head`) is no error.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
+}
+
+/// A report for reading.
+pub(crate) fn to_text(report: &Report) -> String {
+    let mut text = format!("{}\nstanding: {}\n", report.title, report.standing);
+    for table in &report.tables {
+        text.push('\n');
+        text.push_str(&table_text(table));
+    }
+    for note in &report.notes {
+        text.push_str(&format!("\n* {note}"));
+    }
+    if !report.notes.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn table_text(table: &Table) -> String {
+    let heading: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| column.name.replace('_', " "))
+        .collect();
+    let cells: Vec<Vec<String>> = table.rows.iter().map(|row| row.iter().map(shown).collect()).collect();
+    let width = |index: usize| {
+        cells
+            .iter()
+            .map(|row| &row[index])
+            .chain([&heading[index]])
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let mut line = String::new();
+        for ((cell, column), width) in cells.iter().zip(&table.columns).zip(&widths) {
+            let pad = " ".repeat(width - cell.chars().count());
+            let (before, after) = if matches!(column.unit, Unit::Text | Unit::Time) {
+                ("", pad.as_str())
+            } else {
+                (pad.as_str(), "")
+            };
+            line.push_str(&format!("  {before}{cell}{after}"));
+        }
+        format!("{}\n", line.trim_end())
+    };
+    let mut text = line(&heading);
+    text.push_str(&line(
+        &widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>(),
+    ));
+    for row in &cells {
+        text.push_str(&line(row));
+    }
+    if cells.is_empty() {
+        text.push_str("  (none)\n");
+    }
+    text
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Missing => "–".to_owned(),
+        Value::Text(text) => text::printable(text),
+        Value::Count(count) => text::count(*count),
+        Value::Usd(usd) => text::usd(*usd),
+        Value::Share(share) => text::percent(*share),
+        Value::Time(time) => time.to_string(),
+    }
+}
+
+/// US dollars are decimal text, so that no reader's float cuts them.
+fn to_json(report: &Report) -> serde_json::Value {
+    let tables: serde_json::Map<String, serde_json::Value> = report
+        .tables
+        .iter()
+        .map(|table| (table.name.to_owned(), table_json(table)))
+        .collect();
+    json!({ "title": report.title, "standing": report.standing.word(), "notes": report.notes, "tables": tables })
+}
+
+fn table_json(table: &Table) -> serde_json::Value {
+    let unit = |unit| match unit {
+        Unit::Text => "text",
+        Unit::Count => "count",
+        Unit::Usd => "USD, decimal text",
+        Unit::Share => "share of one",
+        Unit::Time => "UTC",
+    };
+    let units: serde_json::Map<String, serde_json::Value> = table
+        .columns
+        .iter()
+        .map(|column| (column.name.clone(), json!(unit(column.unit))))
+        .collect();
+    let value = |value: &Value| match value {
+        Value::Missing => json!(null),
+        Value::Text(text) => json!(text),
+        Value::Count(count) => json!(count),
+        Value::Usd(usd) => json!(usd.to_string()),
+        Value::Share(share) => json!(share),
+        Value::Time(time) => json!(time.to_string()),
+    };
+    let row = |row: &Vec<Value>| -> serde_json::Map<String, serde_json::Value> {
+        table
+            .columns
+            .iter()
+            .zip(row)
+            .map(|(column, cell)| (column.name.clone(), value(cell)))
+            .collect()
+    };
+    json!({ "units": units, "rows": table.rows.iter().map(row).collect::<Vec<_>>() })
+}
+
+fn to_csv(report: &Report) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    if let Some(table) = report.tables.last() {
+        writer.write_record(
+            table
+                .columns
+                .iter()
+                .map(|column| column.name.as_str())
+                .chain(["standing"]),
+        )?;
+        for row in &table.rows {
+            let cells = row.iter().map(|value| match value {
+                Value::Missing => String::new(),
+                Value::Text(text) => without_formula(text),
+                Value::Count(count) => count.to_string(),
+                Value::Usd(usd) => usd.to_string(),
+                Value::Share(share) => share.to_string(),
+                Value::Time(time) => time.to_string(),
+            });
+            writer.write_record(cells.chain([report.standing.word().to_owned()]))?;
+        }
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+/// A name that a spreadsheet would run as a formula gets a quote before it.
+fn without_formula(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn write_parquet(report: &Report, path: &Path) -> anyhow::Result<()> {
+    let Some(table) = report.tables.last() else {
+        bail!("there is no table")
+    };
+    let mut fields: Vec<Field> = table
+        .columns
+        .iter()
+        .map(|column| Field::new(&column.name, data_type(column.unit), true))
+        .collect();
+    fields.push(Field::new("standing", DataType::Utf8, false));
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for (index, column) in table.columns.iter().enumerate() {
+        columns.push(array(column.unit, table.rows.iter().map(|row| &row[index]))?);
+    }
+    columns.push(Arc::new(StringArray::from(vec![
+        report.standing.word();
+        table.rows.len()
+    ])));
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+    let mut writer = parquet::arrow::ArrowWriter::try_new(File::create(path)?, batch.schema(), None)?;
+    writer.write(&batch)?;
+    writer.close()?;
+    Ok(())
+}
+
+fn data_type(unit: Unit) -> DataType {
+    match unit {
+        Unit::Text => DataType::Utf8,
+        Unit::Count => DataType::UInt64,
+        Unit::Usd => DataType::Decimal128(38, 8),
+        Unit::Share => DataType::Float64,
+        Unit::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+    }
+}
+
+fn array<'a>(unit: Unit, values: impl Iterator<Item = &'a Value>) -> anyhow::Result<ArrayRef> {
+    macro_rules! gather {
+        ($array:ty, $variant:path, $take:expr) => {{
+            let gathered: $array = values
+                .map(|value| {
+                    if let $variant(inner) = value {
+                        Some($take(inner))
+                    } else {
+                        None
+                    }
+                })
+                .collect();
+            gathered
+        }};
+    }
+    Ok(match unit {
+        Unit::Text => Arc::new(gather!(StringArray, Value::Text, String::as_str)),
+        Unit::Count => Arc::new(gather!(UInt64Array, Value::Count, u64::clone)),
+        Unit::Usd => Arc::new(
+            gather!(Decimal128Array, Value::Usd, |usd: &protocol::amount::Usd8| usd.0)
+                .with_precision_and_scale(38, 8)?,
+        ),
+        Unit::Share => Arc::new(gather!(Float64Array, Value::Share, f64::clone)),
+        Unit::Time => Arc::new(
+            gather!(
+                TimestampMicrosecondArray,
+                Value::Time,
+                |time: &protocol::time::TimeUs| time.0
+            )
+            .with_timezone("UTC"),
+        ),
+    })
+}

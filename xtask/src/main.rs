@@ -1,0 +1,62 @@
+//! Development commands: `cargo xtask <command>`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these commands exist to report to the person who runs them"
+)]
+
+mod ci;
+mod deny;
+mod registry;
+mod shell;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test [args]          run all tests; args go to `cargo test`
+  tidy                 check the house rules a compiler cannot check
+  deny                 check dependencies: licences, bans, sources
+  ci                   every step of CI, in its order
+  registry [--check]   write the token and chain tables again, or compare them";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<()> {
+    let Some((command, rest)) = args.split_first() else {
+        bail!("no command given\n\n{USAGE}");
+    };
+    match command.as_str() {
+        "test" => test::run(rest),
+        "tidy" => no_arguments(command, rest).and_then(|()| tidy::run()),
+        "deny" => no_arguments(command, rest).and_then(|()| deny::run()),
+        "ci" => no_arguments(command, rest).and_then(|()| ci::run()),
+        "registry" => registry::run(rest),
+        "help" | "-h" | "--help" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("there is no command `{command}`\n\n{USAGE}"),
+    }
+}
+
+fn no_arguments(command: &str, rest: &[String]) -> Result<()> {
+    match rest.first() {
+        None => Ok(()),
+        Some(extra) => bail!("`{command}` takes no arguments, got `{extra}`: run it alone"),
+    }
+}
