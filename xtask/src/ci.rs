@@ -23,11 +23,7 @@ pub(crate) fn run() -> Result<()> {
     for (name, step) in STEPS {
         timed(name, step)?;
     }
-    eprintln!(
-        "ci: all {} steps passed in {:.1} s",
-        STEPS.len(),
-        begin.elapsed().as_secs_f64()
-    );
+    eprintln!("ci: all {} steps passed in {:.1} s", STEPS.len(), begin.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -46,26 +42,12 @@ fn fmt() -> Result<()> {
 }
 
 fn clippy() -> Result<()> {
-    shell::run(shell::cargo().args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ]))
+    shell::run(shell::cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
 }
 
 fn doc() -> Result<()> {
     let mut command = shell::cargo();
-    command.args([
-        "doc",
-        "--workspace",
-        "--no-deps",
-        "--document-private-items",
-        "--locked",
-    ]);
+    command.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
     shell::run(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 

@@ -20,12 +20,8 @@ pub(crate) fn run() -> Result<()> {
 
 /// The pinned version in the workspace's own tools, else on PATH.
 fn installed() -> Option<OsString> {
-    let own = tools()
-        .join("bin")
-        .join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
-    [own.into_os_string(), OsString::from("cargo-deny")]
-        .into_iter()
-        .find(is_pinned)
+    let own = tools().join("bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
+    [own.into_os_string(), OsString::from("cargo-deny")].into_iter().find(is_pinned)
 }
 
 fn is_pinned(tool: &OsString) -> bool {

@@ -5,6 +5,7 @@
     reason = "these commands exist to report to the person who runs them"
 )]
 
+mod bench;
 mod ci;
 mod deny;
 mod registry;
@@ -23,6 +24,7 @@ usage: cargo xtask <command>
   tidy                 check the house rules a compiler cannot check
   deny                 check dependencies: licences, bans, sources
   ci                   every step of CI, in its order
+  bench [--rows N]     speed as ratios against DuckDB in one run (10 million rows, some minutes)
   registry [--check]   write the token and chain tables again, or compare them";
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn run(args: &[String]) -> Result<()> {
         "tidy" => no_arguments(command, rest).and_then(|()| tidy::run()),
         "deny" => no_arguments(command, rest).and_then(|()| deny::run()),
         "ci" => no_arguments(command, rest).and_then(|()| ci::run()),
+        "bench" => bench::run(rest),
         "registry" => registry::run(rest),
         "help" | "-h" | "--help" => {
             println!("{USAGE}");

@@ -33,11 +33,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let tokens = tokens(&assets(&fetch()?)?)?;
     let files = [("tokens.csv", tokens_csv(&tokens)), ("chains.csv", chains::csv())];
     for (name, content) in &files {
-        if is_check {
-            compare(name, content)?
-        } else {
-            write(name, content)?
-        }
+        if is_check { compare(name, content)? } else { write(name, content)? }
     }
     report(&tokens);
     Ok(())
@@ -48,10 +44,7 @@ fn fetch() -> Result<PathBuf> {
     let folder = shell::root().join("target").join("registry");
     std::fs::create_dir_all(&folder).with_context(|| format!("{}: cannot be created", folder.display()))?;
     let mut pack = shell::program("npm");
-    let json = shell::output(
-        pack.args(["pack", PACKAGE, "--json", "--ignore-scripts"])
-            .current_dir(&folder),
-    )?;
+    let json = shell::output(pack.args(["pack", PACKAGE, "--json", "--ignore-scripts"]).current_dir(&folder))?;
     let name = archive_name(&json)?;
     shell::run(shell::program("tar").args(["-xzf", &name]).current_dir(&folder))?;
     Ok(folder.join("package"))
@@ -61,9 +54,7 @@ fn fetch() -> Result<PathBuf> {
 fn archive_name(json: &str) -> Result<String> {
     let packed: serde_json::Value =
         serde_json::from_str(json).context("`npm pack --json` printed no JSON: is npm too old?")?;
-    let name = packed[0]["filename"]
-        .as_str()
-        .context("`npm pack --json` names no file: is npm too old?")?;
+    let name = packed[0]["filename"].as_str().context("`npm pack --json` names no file: is npm too old?")?;
     let integrity = packed[0]["integrity"].as_str().unwrap_or("none");
     ensure!(
         integrity == INTEGRITY,
@@ -99,10 +90,7 @@ fn tokens(lines: &str) -> Result<Tokens> {
             ),
         }
     }
-    ensure!(
-        !tokens.is_empty(),
-        "the address book holds no assets: its layout changed, see registry/assets.mjs"
-    );
+    ensure!(!tokens.is_empty(), "the address book holds no assets: its layout changed, see registry/assets.mjs");
     Ok(tokens)
 }
 
@@ -111,34 +99,19 @@ fn token(line: &str) -> Result<((u64, String), (String, u8))> {
         bail!("expected five fields");
     };
     let chain_id: u64 = chain_id.parse().context("its chain id is no number")?;
-    ensure!(
-        chains::CHAINS.iter().any(|chain| chain.id == chain_id),
-        "chain {chain_id} has no name: add it to CHAINS"
-    );
+    ensure!(chains::CHAINS.iter().any(|chain| chain.id == chain_id), "chain {chain_id} has no name: add it to CHAINS");
     let address = address.to_ascii_lowercase();
     ensure!(is_address(&address), "its address is no address");
     ensure!(is_symbol(symbol), "its symbol would need quoting");
-    Ok((
-        (chain_id, address),
-        (
-            symbol.to_owned(),
-            decimals.parse().context("its decimals are no number")?,
-        ),
-    ))
+    Ok(((chain_id, address), (symbol.to_owned(), decimals.parse().context("its decimals are no number")?)))
 }
 
 fn is_address(text: &str) -> bool {
-    text.len() == 42
-        && text
-            .strip_prefix("0x")
-            .is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    text.len() == 42 && text.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn is_symbol(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-+$".contains(&byte))
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+$".contains(&byte))
 }
 
 fn tokens_csv(tokens: &Tokens) -> String {
@@ -157,10 +130,7 @@ fn write(name: &str, content: &str) -> Result<()> {
 fn compare(name: &str, content: &str) -> Result<()> {
     let committed = std::fs::read_to_string(shell::root().join(FOLDER).join(name))
         .with_context(|| format!("{FOLDER}/{name}: cannot be read: run `cargo xtask registry`"))?;
-    ensure!(
-        committed == content,
-        "{FOLDER}/{name}: is not what {PACKAGE} gives: run `cargo xtask registry`"
-    );
+    ensure!(committed == content, "{FOLDER}/{name}: is not what {PACKAGE} gives: run `cargo xtask registry`");
     Ok(())
 }
 

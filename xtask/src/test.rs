@@ -31,14 +31,8 @@ fn names_packages(args: &[String]) -> bool {
 /// Only a warning: everything in Rust is tested without Node.js.
 fn warn_about_node() {
     let version = shell::program("node").arg("--version").output();
-    let version = version
-        .ok()
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    if version
-        .as_deref()
-        .and_then(node_major)
-        .is_none_or(|major| major < NODE_MIN)
-    {
+    let version = version.ok().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    if version.as_deref().and_then(node_major).is_none_or(|major| major < NODE_MIN) {
         let found = version.as_deref().map_or("none", str::trim);
         eprintln!(
             "warning: Node.js {NODE_MIN} or newer is needed for contract tests, found {found}: install it to run them"

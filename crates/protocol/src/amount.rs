@@ -94,11 +94,7 @@ impl Usd8 {
         let decimal = Decimal::parse(text)?;
         let magnitude = decimal.rescale_half_up(USD_DECIMALS)?;
         let signed = i128::try_from(magnitude).map_err(|_| AmountError::TooLarge)?;
-        Ok(Self(if decimal.negative {
-            signed.saturating_neg()
-        } else {
-            signed
-        }))
+        Ok(Self(if decimal.negative { signed.saturating_neg() } else { signed }))
     }
 
     /// The sum, or `None` where it leaves 128 bits.
@@ -137,17 +133,9 @@ pub fn value_usd(tokens: &str, price_usd: &str) -> Result<Usd8, AmountError> {
     let product = wide(tokens)?.saturating_mul(wide(price_usd)?);
     const UNIT: u128 = 10_u128.pow(28);
     const HALF_UNIT: u128 = UNIT / 2;
-    let quotient = product
-        .saturating_add(U256::from(HALF_UNIT))
-        .checked_div(U256::from(UNIT))
-        .unwrap_or_default();
-    let units = u128::try_from(quotient)
-        .ok()
-        .and_then(Raw::new)
-        .ok_or(AmountError::TooLarge)?;
-    i128::try_from(units.units())
-        .map(Usd8)
-        .map_err(|_| AmountError::TooLarge)
+    let quotient = product.saturating_add(U256::from(HALF_UNIT)).checked_div(U256::from(UNIT)).unwrap_or_default();
+    let units = u128::try_from(quotient).ok().and_then(Raw::new).ok_or(AmountError::TooLarge)?;
+    i128::try_from(units.units()).map(Usd8).map_err(|_| AmountError::TooLarge)
 }
 
 /// Digits and where the point stands: `-12.50` is `digits` 1250, `scale` 2, negative.
@@ -174,12 +162,7 @@ impl Decimal {
         if whole.is_empty() && fraction.is_empty() {
             return Err(AmountError::NotANumber);
         }
-        let mut decimal = Self {
-            digits: 0,
-            scale: 0,
-            negative,
-            dropped: None,
-        };
+        let mut decimal = Self { digits: 0, scale: 0, negative, dropped: None };
         for &byte in whole.as_bytes() {
             decimal.digits = push_digit(decimal.digits, digit(byte, unsigned)?).ok_or(AmountError::TooLarge)?;
         }
@@ -202,10 +185,8 @@ impl Decimal {
     }
 
     fn rescale_exactly(&self, decimals: u8) -> Result<u128, AmountError> {
-        let missing = decimals
-            .checked_sub(self.scale)
-            .filter(|_| self.dropped.is_none())
-            .ok_or(AmountError::TooFine)?;
+        let missing =
+            decimals.checked_sub(self.scale).filter(|_| self.dropped.is_none()).ok_or(AmountError::TooFine)?;
         scale_up(self.digits, missing)
     }
 
@@ -261,11 +242,7 @@ fn scale_up(digits: u128, places: u8) -> Result<u128, AmountError> {
 }
 
 fn bounded(value: u128) -> Result<u128, AmountError> {
-    if value <= MAX_38_DIGITS {
-        Ok(value)
-    } else {
-        Err(AmountError::TooLarge)
-    }
+    if value <= MAX_38_DIGITS { Ok(value) } else { Err(AmountError::TooLarge) }
 }
 
 #[cfg(test)]
@@ -334,17 +311,9 @@ mod tests {
             ("0.00074305", "22867.343966001747", Ok(1_699_157_993)),
             ("0.00000001", "0.5", Ok(1)),
             ("1", "0", Ok(0)),
-            (
-                "99999999999999999999",
-                "99999999999999999999",
-                Err(AmountError::TooLarge),
-            ),
+            ("99999999999999999999", "99999999999999999999", Err(AmountError::TooLarge)),
         ] {
-            assert_eq!(
-                value_usd(tokens, price).map(|usd| usd.0),
-                expected,
-                "{tokens} at {price}"
-            );
+            assert_eq!(value_usd(tokens, price).map(|usd| usd.0), expected, "{tokens} at {price}");
         }
     }
 

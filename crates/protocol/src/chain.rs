@@ -46,10 +46,7 @@ struct Chains {
 
 /// `registry/chains.csv`: `chain_id,name,aliases` with aliases separated by `|`.
 static CHAINS: LazyLock<Chains> = LazyLock::new(|| {
-    let mut chains = Chains {
-        by_id: BTreeMap::new(),
-        by_name: BTreeMap::new(),
-    };
+    let mut chains = Chains { by_id: BTreeMap::new(), by_name: BTreeMap::new() };
     for line in include_str!("../registry/chains.csv").lines().skip(1) {
         let mut fields = line.split(',');
         let (Some(id), Some(name), aliases) = (fields.next(), fields.next(), fields.next()) else {
@@ -71,14 +68,9 @@ mod tests {
 
     #[test]
     fn names_and_numbers_mean_chains() {
-        for (name, id) in [
-            ("ethereum", 1),
-            ("Mainnet", 1),
-            ("bsc", 56),
-            (" 137 ", 137),
-            ("POLYGON", 137),
-            ("31337", 31_337),
-        ] {
+        for (name, id) in
+            [("ethereum", 1), ("Mainnet", 1), ("bsc", 56), (" 137 ", 137), ("POLYGON", 137), ("31337", 31_337)]
+        {
             assert_eq!(ChainId::from_name(name), Some(ChainId(id)), "{name}");
         }
         for name in ["", "0", "-1", "ethereum2", "1.0"] {
@@ -88,15 +80,9 @@ mod tests {
 
     #[test]
     fn every_line_of_the_registry_is_read_and_no_name_means_two_chains() {
-        let lines = include_str!("../registry/chains.csv")
-            .lines()
-            .skip(1)
-            .filter(|line| !line.is_empty());
-        let names: Vec<_> = lines
-            .clone()
-            .flat_map(|line| line.split([',', '|']).skip(1))
-            .filter(|name| !name.is_empty())
-            .collect();
+        let lines = include_str!("../registry/chains.csv").lines().skip(1).filter(|line| !line.is_empty());
+        let names: Vec<_> =
+            lines.clone().flat_map(|line| line.split([',', '|']).skip(1)).filter(|name| !name.is_empty()).collect();
         assert_eq!(CHAINS.by_id.len(), lines.count());
         assert_eq!(CHAINS.by_name.len(), names.len(), "a name stands twice");
         for name in names {

@@ -12,10 +12,7 @@
 //!
 //! What this crate does not do: it reads nothing from outside, and it aggregates nothing.
 
-#![cfg_attr(
-    not(test),
-    deny(clippy::float_arithmetic, clippy::arithmetic_side_effects, clippy::as_conversions)
-)]
+#![cfg_attr(not(test), deny(clippy::float_arithmetic, clippy::arithmetic_side_effects, clippy::as_conversions))]
 
 pub mod amount;
 pub mod chain;

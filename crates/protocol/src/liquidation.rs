@@ -129,21 +129,14 @@ impl Version {
         let text = text.trim();
         let number = text.strip_prefix(['v', 'V']).unwrap_or(text);
         let major = number.split('.').next().unwrap_or("");
-        Self::ALL
-            .into_iter()
-            .find(|version| version.word().get(1..) == Some(major))
-            .or_else(|| Self::named_in(text))
+        Self::ALL.into_iter().find(|version| version.word().get(1..) == Some(major)).or_else(|| Self::named_in(text))
     }
 
     /// The version that a market's name carries as a word of its own: `aave_v2_amm`, `Aave V3 Ethereum`, `polygon-v3`.
     #[must_use]
     pub fn named_in(market: &str) -> Option<Self> {
         let mut words = market.split(|c: char| !c.is_ascii_alphanumeric());
-        words.find_map(|word| {
-            Self::ALL
-                .into_iter()
-                .find(|version| version.word().eq_ignore_ascii_case(word))
-        })
+        words.find_map(|word| Self::ALL.into_iter().find(|version| version.word().eq_ignore_ascii_case(word)))
     }
 }
 

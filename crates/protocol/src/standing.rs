@@ -18,13 +18,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    const ALL: [Self; 5] = [
-        Self::Exact,
-        Self::Observed,
-        Self::Estimated,
-        Self::Imported,
-        Self::Assumed,
-    ];
+    const ALL: [Self; 5] = [Self::Exact, Self::Observed, Self::Estimated, Self::Imported, Self::Assumed];
 
     /// The word used in files and outputs.
     #[must_use]

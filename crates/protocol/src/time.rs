@@ -73,10 +73,7 @@ impl std::fmt::Display for TimeUs {
 /// Source: H. Hinnant, *chrono-Compatible Low-Level Date Algorithms*, `civil_from_days`: the year is taken to begin in
 /// March, so that the leap day is its last; an era is 400 years, 146,097 days.
 #[must_use]
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "a day fits 64 bits with ample room: it is microseconds / 8.64e10"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "a day fits 64 bits with ample room: it is microseconds / 8.64e10")]
 pub fn civil_from_day(day: i64) -> Civil {
     let shifted = day + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -85,25 +82,14 @@ pub fn civil_from_day(day: i64) -> Civil {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    Civil {
-        year,
-        month: small(month),
-        day: small(day_of_month),
-    }
+    Civil { year, month: small(month), day: small(day_of_month) }
 }
 
 /// The day, counted from 1970-01-01, of a civil date; the inverse of [`civil_from_day`].
 #[must_use]
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "years are bounded by the calendar's own range of four digits"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "years are bounded by the calendar's own range of four digits")]
 pub fn day_from_civil(date: Civil) -> i64 {
     let month = i64::from(date.month);
     let year = date.year - i64::from(month <= 2);

@@ -39,7 +39,7 @@ pub struct Listed {
 #[derive(Debug, Default, Clone)]
 pub struct Tokens {
     by_address: BTreeMap<(ChainId, Address), Listed>,
-    /// Lower-case symbol to every address that bears it.
+    /// Symbol, as [`spelling`] reduces it, to every address that bears it.
     by_symbol: BTreeMap<(ChainId, String), Vec<Address>>,
 }
 
@@ -68,10 +68,8 @@ impl Tokens {
     pub fn from_csv(text: &str) -> Result<Self, BadLine> {
         let mut tokens = Self::default();
         for (index, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.is_empty()) {
-            let listed = parse_line(line).ok_or_else(|| BadLine {
-                line: index.saturating_add(1),
-                text: line.to_owned(),
-            })?;
+            let listed =
+                parse_line(line).ok_or_else(|| BadLine { line: index.saturating_add(1), text: line.to_owned() })?;
             tokens.insert(listed);
         }
         Ok(tokens)
@@ -95,34 +93,35 @@ impl Tokens {
         self.by_address.get(&(chain, address))
     }
 
-    /// The token a symbol means on a chain, in any case; `None` where it means none or several.
+    /// The token a symbol means on a chain, in any case and with or without dots (`WETH.e`); `None` where it means none or
+    /// several.
     #[must_use]
     pub fn by_symbol(&self, chain: ChainId, symbol: &str) -> Option<&Listed> {
-        match self.by_symbol.get(&(chain, symbol.trim().to_lowercase()))?.as_slice() {
+        match self.by_symbol.get(&(chain, spelling(symbol)))?.as_slice() {
             [address] => self.by_address(chain, *address),
             _ => None,
         }
     }
 
     fn insert(&mut self, listed: Listed) {
-        if let Some(renamed) = self
-            .by_address
-            .get(&(listed.chain, listed.address))
-            .filter(|known| known.symbol != listed.symbol)
+        if let Some(renamed) =
+            self.by_address.get(&(listed.chain, listed.address)).filter(|known| known.symbol != listed.symbol)
         {
-            let former = (renamed.chain, renamed.symbol.to_lowercase());
-            self.by_symbol
-                .entry(former)
-                .or_default()
-                .retain(|address| *address != listed.address);
+            let former = (renamed.chain, spelling(&renamed.symbol));
+            self.by_symbol.entry(former).or_default().retain(|address| *address != listed.address);
         }
-        let symbol = (listed.chain, listed.symbol.to_lowercase());
+        let symbol = (listed.chain, spelling(&listed.symbol));
         let bearers = self.by_symbol.entry(symbol).or_default();
         if !bearers.contains(&listed.address) {
             bearers.push(listed.address);
         }
         self.by_address.insert((listed.chain, listed.address), listed);
     }
+}
+
+/// What stays of a symbol when case and punctuation are left out: people and registries write them differently.
+fn spelling(symbol: &str) -> String {
+    symbol.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 fn parse_line(line: &str) -> Option<Listed> {
@@ -143,18 +142,11 @@ mod tests {
     #[test]
     fn the_embedded_registry_reads_whole() {
         let tokens = Tokens::from_csv(include_str!("../registry/tokens.csv")).unwrap();
-        assert_eq!(
-            tokens.iter().count(),
-            include_str!("../registry/tokens.csv").lines().skip(1).count()
-        );
+        assert_eq!(tokens.iter().count(), include_str!("../registry/tokens.csv").lines().skip(1).count());
         let wbtc = tokens.by_symbol(ChainId::ETHEREUM, "wBTC").unwrap();
         assert_eq!((&*wbtc.symbol, wbtc.decimals), ("WBTC", 8));
         assert_eq!(tokens.by_address(ChainId::ETHEREUM, wbtc.address), Some(wbtc));
-        assert_eq!(
-            tokens.by_symbol(ChainId(56), "USDC").unwrap().decimals,
-            18,
-            "decimals differ by chain"
-        );
+        assert_eq!(tokens.by_symbol(ChainId(56), "USDC").unwrap().decimals, 18, "decimals differ by chain");
     }
 
     #[test]
@@ -175,10 +167,7 @@ mod tests {
         ] {
             assert_eq!(
                 Tokens::from_csv(&format!("heading\n{line}")).unwrap_err(),
-                BadLine {
-                    line: 2,
-                    text: line.to_owned()
-                }
+                BadLine { line: 2, text: line.to_owned() }
             );
         }
     }

@@ -53,10 +53,7 @@ impl Error {
         match self {
             Self::Locked { .. } => true,
             Self::Io { cause, .. } => {
-                matches!(
-                    cause.kind(),
-                    io::ErrorKind::Interrupted | io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
-                )
+                matches!(cause.kind(), io::ErrorKind::Interrupted | io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
             }
             Self::BadFile { .. } | Self::Unfit { .. } => false,
         }
@@ -68,11 +65,7 @@ impl Error {
         // The writer hands an operating system's refusal through as `External`; it is not the file's fault.
         if let ParquetError::External(inner) = cause {
             return match inner.downcast::<io::Error>() {
-                Ok(cause) => Self::Io {
-                    doing: "read or write the file",
-                    path: path.to_owned(),
-                    cause: *cause,
-                },
+                Ok(cause) => Self::Io { doing: "read or write the file", path: path.to_owned(), cause: *cause },
                 Err(other) => Self::unreadable(path, &other.to_string()),
             };
         }
@@ -85,10 +78,7 @@ impl Error {
     }
 
     fn unreadable(path: &Path, cause: &str) -> Self {
-        let what = format!(
-            "is not readable as Parquet ({})",
-            cause.lines().next().unwrap_or("no reason given")
-        );
+        let what = format!("is not readable as Parquet ({})", cause.lines().next().unwrap_or("no reason given"));
         Self::BadFile {
             path: path.to_owned(),
             what,
@@ -104,11 +94,7 @@ pub(crate) trait IoContext<T> {
 
 impl<T> IoContext<T> for io::Result<T> {
     fn while_trying_to(self, doing: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|cause| Error::Io {
-            doing,
-            path: path.to_owned(),
-            cause,
-        })
+        self.map_err(|cause| Error::Io { doing, path: path.to_owned(), cause })
     }
 }
 

@@ -56,11 +56,7 @@ impl<const WIDTH: usize> Partitions<WIDTH> {
         let partition = usize::from(hash.to_be_bytes()[0] >> 1);
         self.memory[partition].push(record);
         self.held_records += 1;
-        if self.held_records >= self.budget_records {
-            self.make_room()
-        } else {
-            Ok(())
-        }
+        if self.held_records >= self.budget_records { self.make_room() } else { Ok(()) }
     }
 
     /// Moves in the records of another set, in any order.
@@ -111,8 +107,7 @@ impl<const WIDTH: usize> Partitions<WIDTH> {
         };
         let mut bytes = Vec::new();
         file.rewind().while_trying_to("rewind a temporary file", &self.folder)?;
-        file.read_to_end(&mut bytes)
-            .while_trying_to("read a temporary file", &self.folder)?;
+        file.read_to_end(&mut bytes).while_trying_to("read a temporary file", &self.folder)?;
         let (stored, rest) = bytes.as_chunks::<WIDTH>();
         assert!(rest.is_empty(), "a spilled partition holds whole records");
         records.extend_from_slice(stored);
@@ -142,10 +137,8 @@ impl<const WIDTH: usize> Partitions<WIDTH> {
                     tempfile::tempfile_in(&self.folder).while_trying_to("make a temporary file in", &self.folder)?,
                 ),
             };
-            file.seek(std::io::SeekFrom::End(0))
-                .while_trying_to("extend a temporary file in", &self.folder)?;
-            file.write_all(records.as_flattened())
-                .while_trying_to("write a temporary file in", &self.folder)?;
+            file.seek(std::io::SeekFrom::End(0)).while_trying_to("extend a temporary file in", &self.folder)?;
+            file.write_all(records.as_flattened()).while_trying_to("write a temporary file in", &self.folder)?;
             records.clear();
         }
         self.held_records = 0;
@@ -189,9 +182,7 @@ mod tests {
     fn more_than_the_budget_goes_to_disk() {
         let mut partitions = Partitions::<8>::new(Equal::Keep, 16 * 1024);
         for value in 0..10_000_u64 {
-            partitions
-                .push(value.wrapping_mul(0x9E37_79B9_7F4A_7C15), value.to_be_bytes())
-                .unwrap();
+            partitions.push(value.wrapping_mul(0x9E37_79B9_7F4A_7C15), value.to_be_bytes()).unwrap();
         }
         assert!(partitions.spilled());
     }

@@ -21,7 +21,7 @@ const PAIRS_BUDGET_BYTES: usize = 192 << 20;
 /// Memory for groups by user before they go to disk, over all workers.
 const RECORDS_BUDGET_BYTES: usize = 128 << 20;
 /// Groups by user that one worker holds before it writes them down.
-const GROUPS_HELD: usize = 60_000;
+const GROUPS_HELD: usize = 150_000;
 
 /// Which rows count.
 #[derive(Debug, Clone)]
@@ -129,9 +129,7 @@ pub(crate) fn ask(question: &Question<'_>) -> anyhow::Result<Answer> {
         .files
         .iter()
         .flat_map(|(file, left_out)| {
-            scan.chunks(std::slice::from_ref(file))
-                .into_iter()
-                .map(|chunk| (chunk, *left_out))
+            scan.chunks(std::slice::from_ref(file)).into_iter().map(|chunk| (chunk, *left_out))
         })
         .collect();
     let workers = workers::share(
@@ -207,16 +205,15 @@ impl<'a> Worker<'a> {
             let owned = OwnedBatch::from_arrow(&batch?, names, columns)?;
             let rows = owned.rows(self.question, left_out);
             let pairs = &mut self.pairs;
-            self.fold
-                .add::<Failure>(&owned.as_batch(), rows.into_iter(), |group, user| {
-                    let mut pair = [0; 24];
-                    pair[..20].copy_from_slice(user);
-                    pair[20..].copy_from_slice(&group.to_be_bytes());
-                    // The first bytes of an address are as good as a hash, but anyone can choose them.
-                    let spread =
-                        u64::from_be_bytes(*user.last_chunk().unwrap_or(&[0; 8])).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                    Ok(pairs.push(spread, pair)?)
-                })?;
+            self.fold.add::<Failure>(&owned.as_batch(), rows.into_iter(), |group, user| {
+                let mut pair = [0; 24];
+                pair[..20].copy_from_slice(user);
+                pair[20..].copy_from_slice(&group.to_be_bytes());
+                // The first bytes of an address are as good as a hash, but anyone can choose them.
+                let spread =
+                    u64::from_be_bytes(*user.last_chunk().unwrap_or(&[0; 8])).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                Ok(pairs.push(spread, pair)?)
+            })?;
             if self.by_user {
                 self.write_groups_down(GROUPS_HELD)?;
             }
@@ -281,9 +278,7 @@ fn distinct_users(pairs: &[Partitions<24>]) -> anyhow::Result<(u64, HashMap<u32,
             for of_user in records.chunk_by(|a, b| a[..20] == b[..20]) {
                 *users += 1;
                 for pair in of_user {
-                    *by_group
-                        .entry(u32::from_be_bytes(*pair.last_chunk().unwrap_or(&[0; 4])))
-                        .or_default() += 1;
+                    *by_group.entry(u32::from_be_bytes(*pair.last_chunk().unwrap_or(&[0; 4]))).or_default() += 1;
                 }
             }
             Ok::<_, anyhow::Error>(())
@@ -302,11 +297,8 @@ fn distinct_users(pairs: &[Partitions<24>]) -> anyhow::Result<(u64, HashMap<u32,
 
 fn take_groups(answer: &mut Answer, folded: Folded, users: &HashMap<u32, u64>, question: &Question<'_>) {
     answer.group_count = folded.groups.len() as u64;
-    answer.groups = folded
-        .groups
-        .into_iter()
-        .map(|(number, group)| (group, users.get(&number).copied().unwrap_or(0)))
-        .collect();
+    answer.groups =
+        folded.groups.into_iter().map(|(number, group)| (group, users.get(&number).copied().unwrap_or(0))).collect();
     keep_top(&mut answer.groups, question);
     answer.groups.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
 }
@@ -338,10 +330,7 @@ fn keep_top(groups: &mut Vec<(Group, u64)>, question: &Question<'_>) {
         // By value, then by count, then by key, so that ties do not depend on chance.
         groups.sort_by(|(a, _), (b, _)| {
             let rank = |group: &Group| {
-                (
-                    std::cmp::Reverse(group.sums.value_usd8(question.measure)),
-                    std::cmp::Reverse(group.sums.count),
-                )
+                (std::cmp::Reverse(group.sums.value_usd8(question.measure)), std::cmp::Reverse(group.sums.count))
             };
             rank(a).cmp(&rank(b)).then_with(|| a.key.cmp(&b.key))
         });
@@ -357,10 +346,7 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn new(wanted: &'a BTreeMap<NameColumn, BTreeSet<String>>) -> Self {
-        Self {
-            wanted,
-            known: Mutex::default(),
-        }
+        Self { wanted, known: Mutex::default() }
     }
 
     fn code(&self, text: &str) -> anyhow::Result<u32> {
@@ -384,10 +370,7 @@ impl<'a> Names<'a> {
     }
 
     fn into_texts(self) -> Vec<String> {
-        self.known
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .1
+        self.known.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).1
     }
 }
 
@@ -410,11 +393,7 @@ impl Columns {
     }
 
     fn names(self) -> Vec<&'static str> {
-        let optional = [
-            ("liquidator", self.liquidator),
-            ("tx_hash", self.transaction),
-            ("event_key", self.key),
-        ];
+        let optional = [("liquidator", self.liquidator), ("tx_hash", self.transaction), ("event_key", self.key)];
         let always = ["time", "chain_id", "user", "debt_usd", "collateral_usd"];
         let named = NameColumn::ALL.map(NameColumn::column);
         always
@@ -453,8 +432,7 @@ impl OwnedBatch {
             }
             let without = (NO_NAME, names.wants(column, None));
             let of = |key: Option<i32>| {
-                key.and_then(|key| mapped.get(usize::try_from(key).ok()?).copied())
-                    .unwrap_or(without)
+                key.and_then(|key| mapped.get(usize::try_from(key).ok()?).copied()).unwrap_or(without)
             };
             codes.extend(dictionary.keys().iter().map(|key| of(key).0));
             for (pass, key) in passes.iter_mut().zip(dictionary.keys()) {
@@ -463,18 +441,9 @@ impl OwnedBatch {
         }
         let nullable = ["debt_usd", "collateral_usd", "liquidator", "tx_hash"];
         let present = nullable.map(|name| {
-            batch
-                .column_by_name(name)
-                .and_then(|column| column.nulls())
-                .map(|nulls| nulls.iter().collect())
+            batch.column_by_name(name).and_then(|column| column.nulls()).map(|nulls| nulls.iter().collect())
         });
-        Ok(Self {
-            arrow: batch.clone(),
-            names: codes,
-            passes,
-            present,
-            columns,
-        })
+        Ok(Self { arrow: batch.clone(), names: codes, passes, present, columns })
     }
 
     fn as_batch(&self) -> Batch<'_> {
@@ -483,12 +452,8 @@ impl OwnedBatch {
             values: self.arrow[name].as_primitive::<Decimal128Type>().values(),
             present,
         };
-        let [
-            debt_present,
-            collateral_present,
-            liquidator_present,
-            transaction_present,
-        ] = self.present.each_ref().map(|present| present.as_deref());
+        let [debt_present, collateral_present, liquidator_present, transaction_present] =
+            self.present.each_ref().map(|present| present.as_deref());
         Batch {
             time_us: self.arrow["time"].as_primitive::<TimestampMicrosecondType>().values(),
             chain: self.arrow["chain_id"].as_primitive::<UInt64Type>().values(),
@@ -498,21 +463,13 @@ impl OwnedBatch {
             debt,
             user: self.bytes("user"),
             liquidator: Nullable {
-                values: if self.columns.liquidator {
-                    self.bytes("liquidator")
-                } else {
-                    &[]
-                },
+                values: if self.columns.liquidator { self.bytes("liquidator") } else { &[] },
                 present: liquidator_present,
             },
             debt_usd: usd("debt_usd", debt_present),
             collateral_usd: usd("collateral_usd", collateral_present),
             transaction: Nullable {
-                values: if self.columns.transaction {
-                    self.bytes("tx_hash")
-                } else {
-                    &[]
-                },
+                values: if self.columns.transaction { self.bytes("tx_hash") } else { &[] },
                 present: transaction_present,
             },
         }
@@ -525,11 +482,7 @@ impl OwnedBatch {
     /// The rows that count.
     fn rows(&self, question: &Question<'_>, left_out: &HashSet<EventKey>) -> Vec<usize> {
         let (batch, filter) = (self.as_batch(), question.filter);
-        let keys: &[EventKey] = if left_out.is_empty() {
-            &[]
-        } else {
-            self.bytes("event_key")
-        };
+        let keys: &[EventKey] = if left_out.is_empty() { &[] } else { self.bytes("event_key") };
         let counts = |row: &usize| {
             let row = *row;
             let time = batch.time_us[row];
@@ -543,13 +496,8 @@ impl OwnedBatch {
                 && (filter.chains.is_empty() || filter.chains.contains(&batch.chain[row]))
                 && (filter.users.is_empty() || filter.users.contains(&batch.user[row]))
                 && (filter.liquidators.is_empty()
-                    || batch
-                        .liquidator
-                        .get(row)
-                        .is_some_and(|account| filter.liquidators.contains(&account)))
-                && filter
-                    .least_usd8
-                    .is_none_or(|least| value.is_some_and(|value| value >= least))
+                    || batch.liquidator.get(row).is_some_and(|account| filter.liquidators.contains(&account)))
+                && filter.least_usd8.is_none_or(|least| value.is_some_and(|value| value >= least))
                 && keys.get(row).is_none_or(|key| !left_out.contains(key))
         };
         (0..batch.time_us.len()).filter(counts).collect()

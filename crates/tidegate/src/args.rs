@@ -11,13 +11,7 @@ use crate::output::Format;
 #[command(name = "tidegate", version, about, arg_required_else_help = true)]
 pub(crate) struct Args {
     /// The archive's folder
-    #[arg(
-        long,
-        global = true,
-        env = "TIDEGATE_ARCHIVE",
-        default_value = "tidegate-archive",
-        value_name = "FOLDER"
-    )]
+    #[arg(long, global = true, env = "TIDEGATE_ARCHIVE", default_value = "tidegate-archive", value_name = "FOLDER")]
     pub archive: PathBuf,
     /// What to do.
     #[command(subcommand)]

@@ -21,9 +21,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command {
         Command::Demo(demo) => commands::demo::run(&demo),
-        Command::Import {
-            what: args::Import::Liquidations(import),
-        } => commands::import::run(&args.archive, &import),
+        Command::Import { what: args::Import::Liquidations(import) } => commands::import::run(&args.archive, &import),
         Command::Datasets(output) => commands::datasets::run(&args.archive, &output),
         Command::Liquidations(liquidations) => commands::liquidations::run(&args.archive, &liquidations),
         Command::Reconcile(reconcile) => commands::reconcile::run(&args.archive, &reconcile),

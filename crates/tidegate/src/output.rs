@@ -40,9 +40,7 @@ pub(crate) struct Destination {
 /// Writes a report.
 pub(crate) fn write(report: &Report, to: &Destination) -> anyhow::Result<()> {
     if to.format == Format::Parquet {
-        let Some(path) = &to.file else {
-            bail!("Parquet is binary; say where to write it with --out FILE")
-        };
+        let Some(path) = &to.file else { bail!("Parquet is binary; say where to write it with --out FILE") };
         return write_parquet(report, path).with_context(|| format!("cannot write {}", path.display()));
     }
     let text = match to.format {
@@ -83,39 +81,24 @@ pub(crate) fn to_text(report: &Report) -> String {
 }
 
 fn table_text(table: &Table) -> String {
-    let heading: Vec<String> = table
-        .columns
-        .iter()
-        .map(|column| column.name.replace('_', " "))
-        .collect();
+    let heading: Vec<String> = table.columns.iter().map(|column| column.name.replace('_', " ")).collect();
     let cells: Vec<Vec<String>> = table.rows.iter().map(|row| row.iter().map(shown).collect()).collect();
     let width = |index: usize| {
-        cells
-            .iter()
-            .map(|row| &row[index])
-            .chain([&heading[index]])
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
+        cells.iter().map(|row| &row[index]).chain([&heading[index]]).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..heading.len()).map(width).collect();
     let line = |cells: &[String]| {
         let mut line = String::new();
         for ((cell, column), width) in cells.iter().zip(&table.columns).zip(&widths) {
             let pad = " ".repeat(width - cell.chars().count());
-            let (before, after) = if matches!(column.unit, Unit::Text | Unit::Time) {
-                ("", pad.as_str())
-            } else {
-                (pad.as_str(), "")
-            };
+            let (before, after) =
+                if matches!(column.unit, Unit::Text | Unit::Time) { ("", pad.as_str()) } else { (pad.as_str(), "") };
             line.push_str(&format!("  {before}{cell}{after}"));
         }
         format!("{}\n", line.trim_end())
     };
     let mut text = line(&heading);
-    text.push_str(&line(
-        &widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>(),
-    ));
+    text.push_str(&line(&widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>()));
     for row in &cells {
         text.push_str(&line(row));
     }
@@ -138,11 +121,8 @@ fn shown(value: &Value) -> String {
 
 /// US dollars are decimal text, so that no reader's float cuts them.
 fn to_json(report: &Report) -> serde_json::Value {
-    let tables: serde_json::Map<String, serde_json::Value> = report
-        .tables
-        .iter()
-        .map(|table| (table.name.to_owned(), table_json(table)))
-        .collect();
+    let tables: serde_json::Map<String, serde_json::Value> =
+        report.tables.iter().map(|table| (table.name.to_owned(), table_json(table))).collect();
     json!({ "title": report.title, "standing": report.standing.word(), "notes": report.notes, "tables": tables })
 }
 
@@ -154,11 +134,8 @@ fn table_json(table: &Table) -> serde_json::Value {
         Unit::Share => "share of one",
         Unit::Time => "UTC",
     };
-    let units: serde_json::Map<String, serde_json::Value> = table
-        .columns
-        .iter()
-        .map(|column| (column.name.clone(), json!(unit(column.unit))))
-        .collect();
+    let units: serde_json::Map<String, serde_json::Value> =
+        table.columns.iter().map(|column| (column.name.clone(), json!(unit(column.unit)))).collect();
     let value = |value: &Value| match value {
         Value::Missing => json!(null),
         Value::Text(text) => json!(text),
@@ -168,12 +145,7 @@ fn table_json(table: &Table) -> serde_json::Value {
         Value::Time(time) => json!(time.to_string()),
     };
     let row = |row: &Vec<Value>| -> serde_json::Map<String, serde_json::Value> {
-        table
-            .columns
-            .iter()
-            .zip(row)
-            .map(|(column, cell)| (column.name.clone(), value(cell)))
-            .collect()
+        table.columns.iter().zip(row).map(|(column, cell)| (column.name.clone(), value(cell))).collect()
     };
     json!({ "units": units, "rows": table.rows.iter().map(row).collect::<Vec<_>>() })
 }
@@ -181,13 +153,7 @@ fn table_json(table: &Table) -> serde_json::Value {
 fn to_csv(report: &Report) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     if let Some(table) = report.tables.last() {
-        writer.write_record(
-            table
-                .columns
-                .iter()
-                .map(|column| column.name.as_str())
-                .chain(["standing"]),
-        )?;
+        writer.write_record(table.columns.iter().map(|column| column.name.as_str()).chain(["standing"]))?;
         for row in &table.rows {
             let cells = row.iter().map(|value| match value {
                 Value::Missing => String::new(),
@@ -205,31 +171,19 @@ fn to_csv(report: &Report) -> anyhow::Result<String> {
 
 /// A name that a spreadsheet would run as a formula gets a quote before it.
 fn without_formula(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    }
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 fn write_parquet(report: &Report, path: &Path) -> anyhow::Result<()> {
-    let Some(table) = report.tables.last() else {
-        bail!("there is no table")
-    };
-    let mut fields: Vec<Field> = table
-        .columns
-        .iter()
-        .map(|column| Field::new(&column.name, data_type(column.unit), true))
-        .collect();
+    let Some(table) = report.tables.last() else { bail!("there is no table") };
+    let mut fields: Vec<Field> =
+        table.columns.iter().map(|column| Field::new(&column.name, data_type(column.unit), true)).collect();
     fields.push(Field::new("standing", DataType::Utf8, false));
     let mut columns: Vec<ArrayRef> = Vec::new();
     for (index, column) in table.columns.iter().enumerate() {
         columns.push(array(column.unit, table.rows.iter().map(|row| &row[index]))?);
     }
-    columns.push(Arc::new(StringArray::from(vec![
-        report.standing.word();
-        table.rows.len()
-    ])));
+    columns.push(Arc::new(StringArray::from(vec![report.standing.word(); table.rows.len()])));
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
     let mut writer = parquet::arrow::ArrowWriter::try_new(File::create(path)?, batch.schema(), None)?;
     writer.write(&batch)?;
@@ -250,15 +204,8 @@ fn data_type(unit: Unit) -> DataType {
 fn array<'a>(unit: Unit, values: impl Iterator<Item = &'a Value>) -> anyhow::Result<ArrayRef> {
     macro_rules! gather {
         ($array:ty, $variant:path, $take:expr) => {{
-            let gathered: $array = values
-                .map(|value| {
-                    if let $variant(inner) = value {
-                        Some($take(inner))
-                    } else {
-                        None
-                    }
-                })
-                .collect();
+            let gathered: $array =
+                values.map(|value| if let $variant(inner) = value { Some($take(inner)) } else { None }).collect();
             gathered
         }};
     }
@@ -271,12 +218,8 @@ fn array<'a>(unit: Unit, values: impl Iterator<Item = &'a Value>) -> anyhow::Res
         ),
         Unit::Share => Arc::new(gather!(Float64Array, Value::Share, f64::clone)),
         Unit::Time => Arc::new(
-            gather!(
-                TimestampMicrosecondArray,
-                Value::Time,
-                |time: &protocol::time::TimeUs| time.0
-            )
-            .with_timezone("UTC"),
+            gather!(TimestampMicrosecondArray, Value::Time, |time: &protocol::time::TimeUs| time.0)
+                .with_timezone("UTC"),
         ),
     })
 }

@@ -72,18 +72,8 @@ pub(crate) enum Value {
 impl Table {
     /// An empty table.
     pub(crate) fn new(name: &'static str, columns: &[(&str, Unit)]) -> Self {
-        let columns = columns
-            .iter()
-            .map(|(name, unit)| Column {
-                name: (*name).to_owned(),
-                unit: *unit,
-            })
-            .collect();
-        Self {
-            name,
-            columns,
-            rows: Vec::new(),
-        }
+        let columns = columns.iter().map(|(name, unit)| Column { name: (*name).to_owned(), unit: *unit }).collect();
+        Self { name, columns, rows: Vec::new() }
     }
 
     /// Adds a row.
@@ -97,11 +87,7 @@ impl Value {
     /// The share of a part in a whole; missing where the whole is zero.
     pub(crate) fn share(part: i128, whole: i128) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a share is read to a few digits")]
-        if whole == 0 {
-            Self::Missing
-        } else {
-            Self::Share(part as f64 / whole as f64)
-        }
+        if whole == 0 { Self::Missing } else { Self::Share(part as f64 / whole as f64) }
     }
 
     /// US dollars of eight decimals, missing where `known` is false.

@@ -49,9 +49,7 @@ pub(crate) fn address(bytes: &[u8; 20]) -> String {
 
 /// Bytes as hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    bytes.iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn grouped(number: u128) -> String {
@@ -72,12 +70,9 @@ mod tests {
 
     #[test]
     fn names_lose_what_could_deceive() {
-        for (name, expected) in [
-            ("WETH", "WETH"),
-            ("a\u{1b}[31mred\nline", "a[31mredline"),
-            ("\u{202e}CDSU", "CDSU"),
-            ("ü漢", "ü漢"),
-        ] {
+        for (name, expected) in
+            [("WETH", "WETH"), ("a\u{1b}[31mred\nline", "a[31mredline"), ("\u{202e}CDSU", "CDSU"), ("ü漢", "ü漢")]
+        {
             assert_eq!(printable(name), expected);
         }
         assert_eq!(printable(&"x".repeat(500)).chars().count(), LONGEST_NAME_CHARS);

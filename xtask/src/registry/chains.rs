@@ -40,12 +40,8 @@ pub(super) const CHAINS: &[Chain] = &[
 ];
 
 pub(super) fn csv() -> String {
-    let rows = CHAINS
-        .iter()
-        .map(|chain| format!("{},{},{}\n", chain.id, chain.name, chain.aliases.join("|")));
-    std::iter::once("chain_id,name,aliases\n".to_owned())
-        .chain(rows)
-        .collect()
+    let rows = CHAINS.iter().map(|chain| format!("{},{},{}\n", chain.id, chain.name, chain.aliases.join("|")));
+    std::iter::once("chain_id,name,aliases\n".to_owned()).chain(rows).collect()
 }
 
 #[cfg(test)]
@@ -68,14 +64,9 @@ mod tests {
     #[test]
     fn a_name_means_one_chain() {
         let mut seen = BTreeSet::new();
-        for name in CHAINS
-            .iter()
-            .flat_map(|chain| chain.aliases.iter().chain([&chain.name]))
-        {
+        for name in CHAINS.iter().flat_map(|chain| chain.aliases.iter().chain([&chain.name])) {
             assert!(seen.insert(name), "{name} is given twice");
-            let is_plain = name
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
+            let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
             assert!(is_plain, "{name} is not plain lower case");
         }
     }

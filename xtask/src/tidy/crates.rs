@@ -23,31 +23,11 @@ enum External {
 }
 
 const RULES: &[Rule] = &[
-    Rule {
-        name: "protocol",
-        workspace: &[],
-        external: External::Never(&["tokio", "serde", "arrow", "parquet"]),
-    },
-    Rule {
-        name: "source",
-        workspace: &["protocol"],
-        external: External::Any,
-    },
-    Rule {
-        name: "engine",
-        workspace: &["protocol"],
-        external: External::Only(&["rayon", "hashbrown"]),
-    },
-    Rule {
-        name: "tidegate",
-        workspace: &["protocol", "source", "engine"],
-        external: External::Any,
-    },
-    Rule {
-        name: "xtask",
-        workspace: &[],
-        external: External::Any,
-    },
+    Rule { name: "protocol", workspace: &[], external: External::Never(&["tokio", "serde", "arrow", "parquet"]) },
+    Rule { name: "source", workspace: &["protocol"], external: External::Any },
+    Rule { name: "engine", workspace: &["protocol"], external: External::Only(&["rayon", "hashbrown"]) },
+    Rule { name: "tidegate", workspace: &["protocol", "source", "engine"], external: External::Any },
+    Rule { name: "xtask", workspace: &[], external: External::Any },
 ];
 
 /// One edge of the graph.
@@ -60,9 +40,7 @@ struct Dependency<'a> {
 
 /// `metadata` is what `cargo metadata --no-deps` prints.
 pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>> {
-    let packages = metadata["packages"]
-        .as_array()
-        .context("`cargo metadata` names no packages: is cargo too old?")?;
+    let packages = metadata["packages"].as_array().context("`cargo metadata` names no packages: is cargo too old?")?;
     let mut findings = Vec::new();
     for package in packages {
         let name = text(package, "name")?;
@@ -91,12 +69,7 @@ fn unknown_crate(name: &str) -> String {
 
 /// What is wrong with an edge, if anything.
 fn broken(rule: &Rule, dependency: &Dependency<'_>) -> Option<String> {
-    let Dependency {
-        from,
-        to,
-        is_dev,
-        is_local,
-    } = *dependency;
+    let Dependency { from, to, is_dev, is_local } = *dependency;
     if is_local {
         let allowed = to == from || rule.workspace.contains(&to);
         return (!allowed).then(|| {
@@ -122,10 +95,7 @@ fn broken(rule: &Rule, dependency: &Dependency<'_>) -> Option<String> {
 
 /// The manifest's path inside the workspace, by cargo's convention for where crates lie.
 fn manifest(package: &Value) -> String {
-    let path = package["manifest_path"]
-        .as_str()
-        .unwrap_or("Cargo.toml")
-        .replace('\\', "/");
+    let path = package["manifest_path"].as_str().unwrap_or("Cargo.toml").replace('\\', "/");
     let root = crate::shell::root().to_string_lossy().replace('\\', "/");
     match path.strip_prefix(&root) {
         Some(inside) => inside.trim_start_matches('/').to_owned(),
@@ -134,9 +104,7 @@ fn manifest(package: &Value) -> String {
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
-    value[key]
-        .as_str()
-        .with_context(|| format!("`cargo metadata` gives no `{key}`: is cargo too old?"))
+    value[key].as_str().with_context(|| format!("`cargo metadata` gives no `{key}`: is cargo too old?"))
 }
 
 #[cfg(test)]

@@ -12,19 +12,12 @@ pub(super) const LONG_FILES: &[(&str, usize)] = &[];
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// Files that are written by people and run by machines.
-const SOURCES: &[&str] = &[
-    ".rs", ".mjs", ".js", ".ts", ".sol", ".sh", ".py", ".html", ".css", ".toml",
-];
+const SOURCES: &[&str] = &[".rs", ".mjs", ".js", ".ts", ".sol", ".sh", ".py", ".html", ".css", ".toml"];
 
 // What follows is put together from halves, so that this file passes its own rules.
 
 /// Words that say the work is not finished.
-const MARKERS: &[&str] = &[
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("XX", "X"),
-    concat!("HA", "CK"),
-];
+const MARKERS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("HA", "CK")];
 
 /// Macros that are for the author's eyes.
 const MACROS: &[&str] = &[concat!("db", "g!"), concat!("to", "do!"), concat!("unimpl", "emented!")];
@@ -52,35 +45,18 @@ const RESOLVED: &str = concat!("\"resol", "ved\"");
 
 pub(super) fn size(path: &str, bytes: usize) -> Option<Finding> {
     (bytes > MAX_BYTES).then(|| {
-        Finding::file(
-            path,
-            format!("{bytes} bytes, the limit is {MAX_BYTES}: have it made or fetched, or ignore it"),
-        )
+        Finding::file(path, format!("{bytes} bytes, the limit is {MAX_BYTES}: have it made or fetched, or ignore it"))
     })
 }
 
 pub(super) fn check(path: &str, content: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     if path.ends_with(".rs") && !content.starts_with("//!") {
-        findings.push(Finding::line(
-            path,
-            1,
-            "does not begin with `//!`: say in a line what the file is",
-        ));
+        findings.push(Finding::line(path, 1, "does not begin with `//!`: say in a line what the file is"));
     }
     for (line, number) in content.lines().zip(1..) {
-        let messages = [
-            unfinished(path, line),
-            for_the_author(path, line),
-            machine(line),
-            registry(path, line),
-        ];
-        findings.extend(
-            messages
-                .into_iter()
-                .flatten()
-                .map(|message| Finding::line(path, number, message)),
-        );
+        let messages = [unfinished(path, line), for_the_author(path, line), machine(line), registry(path, line)];
+        findings.extend(messages.into_iter().flatten().map(|message| Finding::line(path, number, message)));
     }
     findings
 }
@@ -92,17 +68,13 @@ fn unfinished(path: &str, line: &str) -> Option<String> {
 }
 
 fn for_the_author(path: &str, line: &str) -> Option<String> {
-    let name = MACROS
-        .iter()
-        .find(|name| path.ends_with(".rs") && has_word(line, name))?;
+    let name = MACROS.iter().find(|name| path.ends_with(".rs") && has_word(line, name))?;
     Some(format!("stray `{name}`: remove it, or return an error"))
 }
 
 fn machine(line: &str) -> Option<String> {
     let start = MACHINE_PATHS.iter().find(|start| has_absolute_path(line, start))?;
-    Some(format!(
-        "a path under {start} exists on one machine only: make it relative, or take it from the environment"
-    ))
+    Some(format!("a path under {start} exists on one machine only: make it relative, or take it from the environment"))
 }
 
 fn registry(path: &str, line: &str) -> Option<String> {
@@ -116,9 +88,7 @@ fn registry(path: &str, line: &str) -> Option<String> {
         return None;
     }
     let host = REGISTRIES.iter().find(|host| line.contains(*host))?;
-    Some(format!(
-        "names a package registry ({host}): leave that to the settings of who builds"
-    ))
+    Some(format!("names a package registry ({host}): leave that to the settings of who builds"))
 }
 
 /// Whether `word` occurs in `line` with no letter, digit or underscore right before or after it.
@@ -149,10 +119,7 @@ pub(super) fn lengths(files: &[(String, usize)], exceptions: &[(&str, usize)]) -
     }
     for (name, _) in exceptions {
         if !files.iter().any(|(path, _)| path == name) {
-            findings.push(Finding::file(
-                name,
-                "is listed in LONG_FILES but does not exist: remove its row",
-            ));
+            findings.push(Finding::file(name, "is listed in LONG_FILES but does not exist: remove its row"));
         }
     }
     findings
@@ -162,15 +129,11 @@ fn too_long(lines: usize, exception: Option<usize>) -> Option<String> {
     match exception {
         None if lines > MAX_LINES => Some(format!("{lines} lines, the limit is {MAX_LINES}: split it by idea")),
         None => None,
-        Some(_) if lines <= MAX_LINES => Some(format!(
-            "{lines} lines is within the limit: remove its row from LONG_FILES"
-        )),
-        Some(max) if lines > max => Some(format!(
-            "{lines} lines, it may only shrink from {max}: split it by idea"
-        )),
-        Some(max) if lines < max => Some(format!(
-            "became shorter: lower its row in LONG_FILES from {max} to {lines}"
-        )),
+        Some(_) if lines <= MAX_LINES => {
+            Some(format!("{lines} lines is within the limit: remove its row from LONG_FILES"))
+        }
+        Some(max) if lines > max => Some(format!("{lines} lines, it may only shrink from {max}: split it by idea")),
+        Some(max) if lines < max => Some(format!("became shorter: lower its row in LONG_FILES from {max} to {lines}")),
         Some(_) => None,
     }
 }
@@ -197,11 +160,7 @@ mod tests {
         for marker in MARKERS {
             assert_eq!(fires("a.rs", &format!("//! A.\n// {marker}: later\n")), [2], "{marker}");
             assert_eq!(fires("a.sol", &format!("// {marker}(me) later\n")), [1], "{marker}");
-            assert_eq!(
-                fires("a.rs", &format!("//! A.\nconst A{marker}S: u8 = 1;\n")),
-                [0; 0],
-                "{marker}"
-            );
+            assert_eq!(fires("a.rs", &format!("//! A.\nconst A{marker}S: u8 = 1;\n")), [0; 0], "{marker}");
             assert_eq!(fires("notes.md", &format!("{marker}\n")), [0; 0], "{marker}");
         }
     }
@@ -210,11 +169,7 @@ mod tests {
     fn macros_for_the_author_are_stray() {
         for name in MACROS {
             assert_eq!(fires("a.rs", &format!("//! A.\nlet a = {name}(b);\n")), [2], "{name}");
-            assert_eq!(
-                fires("a.rs", &format!("//! A.\nlet a = my_{name}(b);\n")),
-                [0; 0],
-                "{name}"
-            );
+            assert_eq!(fires("a.rs", &format!("//! A.\nlet a = my_{name}(b);\n")), [0; 0], "{name}");
         }
     }
 
@@ -225,11 +180,7 @@ mod tests {
             assert_eq!(fires("a.toml", &format!("path = \"{start}x\"\n")), [1], "{start}");
             assert_eq!(fires("a.sh", &format!("cd {start}\n")), [1], "{start}");
             assert_eq!(fires("a.md", &format!("file://{start}x\n")), [1], "{start}");
-            assert_eq!(
-                fires("a.md", &format!("target{start}x and ..{start}y\n")),
-                [0; 0],
-                "{start}"
-            );
+            assert_eq!(fires("a.md", &format!("target{start}x and ..{start}y\n")), [0; 0], "{start}");
         }
     }
 
@@ -237,11 +188,7 @@ mod tests {
     fn registries_stay_out() {
         for host in REGISTRIES {
             assert_eq!(fires("a.md", &format!("from https://{host}/x\n")), [1], "{host}");
-            assert_eq!(
-                fires("Cargo.lock", &format!("source = \"registry+https://{host}\"\n")),
-                [0; 0],
-                "{host}"
-            );
+            assert_eq!(fires("Cargo.lock", &format!("source = \"registry+https://{host}\"\n")), [0; 0], "{host}");
         }
         assert_eq!(fires("a.md", "see docs.rs/anyhow\n"), [0; 0]);
     }
@@ -250,10 +197,7 @@ mod tests {
     fn lock_files_name_no_address() {
         let lock = format!("{{\n  {RESOLVED}: \"https://example.org/a.tgz\",\n  \"integrity\": \"sha512-x\"\n}}\n");
         assert_eq!(fires("contracts/package-lock.json", &lock), [2]);
-        assert_eq!(
-            fires("contracts/package-lock.json", "{\n  \"integrity\": \"sha512-x\"\n}\n"),
-            [0; 0]
-        );
+        assert_eq!(fires("contracts/package-lock.json", "{\n  \"integrity\": \"sha512-x\"\n}\n"), [0; 0]);
     }
 
     #[test]
@@ -272,10 +216,7 @@ mod tests {
     fn files_may_only_shrink() {
         let long = MAX_LINES + 10;
         assert_eq!(ratchet(MAX_LINES, &[]), "");
-        assert_eq!(
-            ratchet(long, &[]),
-            "a.rs: 1210 lines, the limit is 1200: split it by idea"
-        );
+        assert_eq!(ratchet(long, &[]), "a.rs: 1210 lines, the limit is 1200: split it by idea");
         assert_eq!(ratchet(long, &[("a.rs", long)]), "");
         assert!(ratchet(long + 1, &[("a.rs", long)]).contains("may only shrink from 1210"));
         assert!(ratchet(long - 1, &[("a.rs", long)]).contains("lower its row in LONG_FILES from 1210 to 1209"));

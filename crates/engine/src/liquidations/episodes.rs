@@ -21,11 +21,7 @@ pub struct Rule {
 
 impl Default for Rule {
     fn default() -> Self {
-        Self {
-            factor: 20,
-            join_hours: 48,
-            least_share_bps: 100,
-        }
+        Self { factor: 20, join_hours: 48, least_share_bps: 100 }
     }
 }
 
@@ -92,12 +88,7 @@ pub fn find(hours: &[Hour], rule: &Rule) -> Vec<Episode> {
 pub fn median_day(hours: &[Hour]) -> Option<i128> {
     let mut days: Vec<i128> = Vec::new();
     for same_day in hours.chunk_by(|a, b| a.start_us.div_euclid(DAY_US) == b.start_us.div_euclid(DAY_US)) {
-        days.push(
-            same_day
-                .iter()
-                .map(|hour| hour.value_usd8)
-                .fold(0, i128::saturating_add),
-        );
+        days.push(same_day.iter().map(|hour| hour.value_usd8).fold(0, i128::saturating_add));
     }
     days.retain(|value| *value > 0);
     days.sort_unstable();
@@ -116,10 +107,7 @@ fn hot_stretches(hours: &[Hour], threshold: i128) -> Vec<(i64, i64)> {
     for hour in hours {
         window.push_back(hour);
         sum = sum.saturating_add(hour.value_usd8);
-        while let Some(oldest) = window
-            .front()
-            .filter(|oldest| oldest.start_us <= hour.start_us - DAY_US)
-        {
+        while let Some(oldest) = window.front().filter(|oldest| oldest.start_us <= hour.start_us - DAY_US) {
             sum -= oldest.value_usd8;
             window.pop_front();
         }
@@ -169,27 +157,13 @@ mod tests {
 
     /// A table: hour number, dollars.
     fn hours(table: &[(i64, i128)]) -> Vec<Hour> {
-        table
-            .iter()
-            .map(|(hour, value)| Hour {
-                start_us: hour * HOUR_US,
-                value_usd8: *value,
-                count: 1,
-            })
-            .collect()
+        table.iter().map(|(hour, value)| Hour { start_us: hour * HOUR_US, value_usd8: *value, count: 1 }).collect()
     }
 
     fn check(table: &[(i64, i128)], expected: &[(i64, i64, i64, i128)]) {
         let found: Vec<_> = find(&hours(table), &Rule::default())
             .iter()
-            .map(|e| {
-                (
-                    e.from_us / HOUR_US,
-                    e.to_us / HOUR_US,
-                    e.peak.start_us / HOUR_US,
-                    e.value_usd8,
-                )
-            })
+            .map(|e| (e.from_us / HOUR_US, e.to_us / HOUR_US, e.peak.start_us / HOUR_US, e.value_usd8))
             .collect();
         assert_eq!(found, expected);
     }
@@ -222,10 +196,7 @@ mod tests {
     #[test]
     fn bursts_two_days_apart_are_one_and_four_days_apart_are_two() {
         check(&with(&[(241, 500), (280, 500)]), &[(240, 288, 241, 1_030)]);
-        check(
-            &with(&[(241, 500), (341, 500)]),
-            &[(240, 264, 241, 520), (336, 360, 341, 520)],
-        );
+        check(&with(&[(241, 500), (341, 500)]), &[(240, 264, 241, 520), (336, 360, 341, 520)]);
     }
 
     proptest! {

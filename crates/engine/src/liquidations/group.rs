@@ -203,10 +203,7 @@ impl Shared {
     /// included, sorted and disjoint.
     #[must_use]
     pub fn with_episodes(self, episodes: Vec<(i64, i64)>) -> Self {
-        assert!(
-            episodes.is_sorted_by(|a, b| a.1 < b.0),
-            "episodes are sorted and disjoint"
-        );
+        assert!(episodes.is_sorted_by(|a, b| a.1 < b.0), "episodes are sorted and disjoint");
         Self { episodes, ..self }
     }
 
@@ -220,10 +217,7 @@ impl Shared {
     #[must_use]
     pub fn words_per_key(&self) -> usize {
         let is_account = |dimension: &Dimension| matches!(dimension, Dimension::User | Dimension::Liquidator);
-        self.by
-            .iter()
-            .map(|dimension| if is_account(dimension) { 3 } else { 1 })
-            .sum()
+        self.by.iter().map(|dimension| if is_account(dimension) { 3 } else { 1 }).sum()
     }
 
     /// The keys of all groups, by number.
@@ -373,12 +367,7 @@ impl<'a> Fold<'a> {
         self.keep_largest();
         let mut unpriced: Vec<_> = self.unpriced.into_iter().collect();
         unpriced.sort_unstable_by_key(|((measure, token), _)| (*measure == Measure::CollateralSeized, *token));
-        Folded {
-            groups: self.groups,
-            total: self.total,
-            largest: self.largest,
-            unpriced,
-        }
+        Folded { groups: self.groups, total: self.total, largest: self.largest, unpriced }
     }
 
     fn facts(&self, batch: &Batch<'_>, row: usize) -> RowFacts {
@@ -401,10 +390,7 @@ impl<'a> Fold<'a> {
             return Ok(last as usize);
         }
         let hash = self.shared.hasher.hash_one(key);
-        let place = match self
-            .table
-            .find(hash, |place| &*self.groups[*place as usize].1.key == key)
-        {
+        let place = match self.table.find(hash, |place| &*self.groups[*place as usize].1.key == key) {
             Some(place) => *place,
             None => self.insert(key, hash)?,
         };
@@ -418,21 +404,10 @@ impl<'a> Fold<'a> {
         }
         let place = u32::try_from(self.groups.len()).expect("there are at most a million groups");
         // Groups by user are written down and forgotten, so they cannot be numbered; each has one user anyway.
-        let number = if self.shared.is_by_user() {
-            0
-        } else {
-            self.shared.number(key, hash)
-        };
-        self.groups.push((
-            number,
-            Group {
-                key: key.into(),
-                sums: Sums::default(),
-            },
-        ));
+        let number = if self.shared.is_by_user() { 0 } else { self.shared.number(key, hash) };
+        self.groups.push((number, Group { key: key.into(), sums: Sums::default() }));
         let (groups, hasher) = (&self.groups, &self.shared.hasher);
-        self.table
-            .insert_unique(hash, place, |place| hasher.hash_one(&*groups[*place as usize].1.key));
+        self.table.insert_unique(hash, place, |place| hasher.hash_one(&*groups[*place as usize].1.key));
         Ok(place)
     }
 
@@ -441,10 +416,7 @@ impl<'a> Fold<'a> {
             *self.unpriced.entry((Measure::DebtRepaid, batch.debt[row])).or_default() += 1;
         }
         if matches!(facts.collateral, Leg::Unpriced) {
-            *self
-                .unpriced
-                .entry((Measure::CollateralSeized, batch.collateral[row]))
-                .or_default() += 1;
+            *self.unpriced.entry((Measure::CollateralSeized, batch.collateral[row])).or_default() += 1;
         }
     }
 
@@ -458,16 +430,8 @@ impl<'a> Fold<'a> {
             negated_value_usd8,
             time_us: facts.time_us,
             user: batch.user[row],
-            transaction: if batch.transaction.values.is_empty() {
-                None
-            } else {
-                batch.transaction.get(row)
-            },
-            liquidator: if batch.liquidator.values.is_empty() {
-                None
-            } else {
-                batch.liquidator.get(row)
-            },
+            transaction: if batch.transaction.values.is_empty() { None } else { batch.transaction.get(row) },
+            liquidator: if batch.liquidator.values.is_empty() { None } else { batch.liquidator.get(row) },
             chain: batch.chain[row],
             market: batch.market[row],
             collateral: batch.collateral[row],
@@ -481,10 +445,7 @@ impl<'a> Fold<'a> {
     fn keep_largest(&mut self) {
         self.largest.sort_unstable();
         self.largest.truncate(LARGEST_KEPT);
-        self.bar = self
-            .largest
-            .get(LARGEST_KEPT - 1)
-            .map_or(i128::MAX, |least| least.negated_value_usd8);
+        self.bar = self.largest.get(LARGEST_KEPT - 1).map_or(i128::MAX, |least| least.negated_value_usd8);
     }
 }
 
@@ -493,12 +454,7 @@ impl<'a> Fold<'a> {
 /// # Errors
 /// A sum leaves 128 bits.
 pub fn join(parts: Vec<Folded>) -> Result<Folded, TooLarge> {
-    let mut joined = Folded {
-        groups: Vec::new(),
-        total: Sums::default(),
-        largest: Vec::new(),
-        unpriced: Vec::new(),
-    };
+    let mut joined = Folded { groups: Vec::new(), total: Sums::default(), largest: Vec::new(), unpriced: Vec::new() };
     for part in parts {
         joined.total.merge(&part.total)?;
         joined.groups.extend(part.groups);
@@ -518,21 +474,13 @@ pub fn join(parts: Vec<Folded>) -> Result<Folded, TooLarge> {
     joined.largest.truncate(LARGEST_KEPT);
     let mut unpriced = std::collections::BTreeMap::<(bool, u32), u64>::new();
     for ((measure, token), count) in joined.unpriced {
-        *unpriced
-            .entry((measure == Measure::CollateralSeized, token))
-            .or_default() += count;
+        *unpriced.entry((measure == Measure::CollateralSeized, token)).or_default() += count;
     }
     let side = |is_collateral| {
-        if is_collateral {
-            Measure::CollateralSeized
-        } else {
-            Measure::DebtRepaid
-        }
+        if is_collateral { Measure::CollateralSeized } else { Measure::DebtRepaid }
     };
-    joined.unpriced = unpriced
-        .into_iter()
-        .map(|((is_collateral, token), count)| ((side(is_collateral), token), count))
-        .collect();
+    joined.unpriced =
+        unpriced.into_iter().map(|((is_collateral, token), count)| ((side(is_collateral), token), count)).collect();
     Ok(joined)
 }
 
@@ -571,12 +519,10 @@ impl Shared {
                 Dimension::Version => words.push(batch.version[row].into()),
                 Dimension::Collateral => words.push(batch.collateral[row].into()),
                 Dimension::Debt => words.push(batch.debt[row].into()),
-                Dimension::Liquidator => account_words(batch.liquidator.get(row))
-                    .into_iter()
-                    .for_each(|word| words.push(word)),
-                Dimension::User => account_words(Some(batch.user[row]))
-                    .into_iter()
-                    .for_each(|word| words.push(word)),
+                Dimension::Liquidator => {
+                    account_words(batch.liquidator.get(row)).into_iter().for_each(|word| words.push(word))
+                }
+                Dimension::User => account_words(Some(batch.user[row])).into_iter().for_each(|word| words.push(word)),
                 Dimension::Size => words.push(SizeClass::of(value) as u64),
                 Dimension::Hour => words.push(time.0.div_euclid(HOUR_US).saturating_mul(HOUR_US).cast_unsigned()),
                 Dimension::Day => words.push(time.0.div_euclid(DAY_US).saturating_mul(DAY_US).cast_unsigned()),
@@ -613,11 +559,7 @@ fn account_words(account: Option<[u8; 20]>) -> [u64; 3] {
     let mut padded = [0; 24];
     padded[..20].copy_from_slice(&account);
     let (words, _) = padded.as_chunks::<8>();
-    [
-        u64::from_be_bytes(words[0]),
-        u64::from_be_bytes(words[1]),
-        u64::from_be_bytes(words[2]),
-    ]
+    [u64::from_be_bytes(words[0]), u64::from_be_bytes(words[1]), u64::from_be_bytes(words[2])]
 }
 
 /// The account that [`KeyWords`] hold at a place, or `None` for none.
@@ -641,9 +583,7 @@ impl Fold<'_> {
         self.table.clear();
         self.last = None;
         let groups = std::mem::take(&mut self.groups);
-        groups
-            .into_iter()
-            .map(|(_, group)| (self.shared.hasher.hash_one(&*group.key), group.to_record()))
+        groups.into_iter().map(|(_, group)| (self.shared.hasher.hash_one(&*group.key), group.to_record()))
     }
 }
 
@@ -669,10 +609,7 @@ impl Group {
             bonus_usd8: wide(at + 12),
             bonus_debt_usd8: wide(at + 14),
         };
-        Self {
-            key: (0..words).map(word).collect(),
-            sums,
-        }
+        Self { key: (0..words).map(word).collect(), sums }
     }
 
     fn to_record(&self) -> [u8; RECORD_BYTES] {
@@ -686,12 +623,7 @@ impl Group {
             sums.bonus_count,
         ];
         let times = [sums.first_us, sums.last_us].map(i64::cast_unsigned);
-        let wide = [
-            sums.debt_usd8,
-            sums.collateral_usd8,
-            sums.bonus_usd8,
-            sums.bonus_debt_usd8,
-        ];
+        let wide = [sums.debt_usd8, sums.collateral_usd8, sums.bonus_usd8, sums.bonus_debt_usd8];
         let mut record = [0; RECORD_BYTES];
         let (places, _) = record.as_chunks_mut::<8>();
         for (place, word) in places.iter_mut().zip(&self.key) {
@@ -700,12 +632,7 @@ impl Group {
         for (place, word) in places[MOST_WORDS..].iter_mut().zip(small.iter().chain(&times)) {
             *place = word.to_be_bytes();
         }
-        for (place, value) in record[8 * (MOST_WORDS + 8)..]
-            .as_chunks_mut::<16>()
-            .0
-            .iter_mut()
-            .zip(wide)
-        {
+        for (place, value) in record[8 * (MOST_WORDS + 8)..].as_chunks_mut::<16>().0.iter_mut().zip(wide) {
             *place = value.to_be_bytes();
         }
         record
@@ -764,18 +691,16 @@ mod tests {
         );
         prop::collection::vec(row, 0..400).prop_map(|rows| {
             rows.into_iter()
-                .map(
-                    |(time_us, chain, collateral, debt, user, liquidator, debt_usd, collateral_usd)| Row {
-                        time_us,
-                        chain,
-                        collateral,
-                        debt,
-                        user,
-                        liquidator,
-                        debt_usd: debt_usd.filter(|_| debt != NO_NAME),
-                        collateral_usd: collateral_usd.filter(|_| collateral != NO_NAME),
-                    },
-                )
+                .map(|(time_us, chain, collateral, debt, user, liquidator, debt_usd, collateral_usd)| Row {
+                    time_us,
+                    chain,
+                    collateral,
+                    debt,
+                    user,
+                    liquidator,
+                    debt_usd: debt_usd.filter(|_| debt != NO_NAME),
+                    collateral_usd: collateral_usd.filter(|_| collateral != NO_NAME),
+                })
                 .collect()
         })
     }
@@ -804,22 +729,10 @@ mod tests {
             collateral: &collateral,
             debt: &debt,
             user: &user,
-            liquidator: Nullable {
-                values: &liquidator,
-                present: Some(&has_liquidator),
-            },
-            debt_usd: Nullable {
-                values: &debt_usd,
-                present: Some(&has_debt_usd),
-            },
-            collateral_usd: Nullable {
-                values: &collateral_usd,
-                present: Some(&has_collateral_usd),
-            },
-            transaction: Nullable {
-                values: &[],
-                present: None,
-            },
+            liquidator: Nullable { values: &liquidator, present: Some(&has_liquidator) },
+            debt_usd: Nullable { values: &debt_usd, present: Some(&has_debt_usd) },
+            collateral_usd: Nullable { values: &collateral_usd, present: Some(&has_collateral_usd) },
+            transaction: Nullable { values: &[], present: None },
         };
         let (mut pairs, mut records, mut parts) = (BTreeSet::new(), Vec::new(), Vec::new());
         for worker in 0..workers {
@@ -836,11 +749,7 @@ mod tests {
             parts.push(fold.finish());
         }
         records.sort_unstable();
-        (
-            join(parts).unwrap(),
-            pairs,
-            merge_sorted(&records, shared.words_per_key()).unwrap(),
-        )
+        (join(parts).unwrap(), pairs, merge_sorted(&records, shared.words_per_key()).unwrap())
     }
 
     proptest! {
@@ -913,16 +822,7 @@ mod tests {
 
     #[test]
     fn a_sum_beyond_128_bits_is_refused() {
-        let mut sums = Sums {
-            debt_usd8: i128::MAX,
-            ..Sums::default()
-        };
-        assert_eq!(
-            sums.merge(&Sums {
-                debt_usd8: 1,
-                ..Sums::default()
-            }),
-            Err(TooLarge)
-        );
+        let mut sums = Sums { debt_usd8: i128::MAX, ..Sums::default() };
+        assert_eq!(sums.merge(&Sums { debt_usd8: 1, ..Sums::default() }), Err(TooLarge));
     }
 }

@@ -49,12 +49,7 @@ pub struct Matches {
 pub fn match_rows(mut a: Vec<Candidate>, mut b: Vec<Candidate>) -> Matches {
     let mut matches = Matches::default();
     pair_sorted(&mut a, &mut b, |row| row.by_log.then_some(row.key), &mut matches.same);
-    pair_sorted(
-        &mut a,
-        &mut b,
-        |row| row.amount_e6.map(|amount| (row.place(), amount)),
-        &mut matches.same,
-    );
+    pair_sorted(&mut a, &mut b, |row| row.amount_e6.map(|amount| (row.place(), amount)), &mut matches.same);
     pair_sorted(&mut a, &mut b, |row| Some(row.place()), &mut matches.differing);
     (matches.only_a, matches.only_b) = (a, b);
     matches
@@ -116,20 +111,10 @@ mod tests {
             row(1, 1, 100, 2),
             row(2, 1, 5, 3),
             row(3, 1, 7, 4),
-            Candidate {
-                by_log: true,
-                ..row(9, 9, 1, 5)
-            },
+            Candidate { by_log: true, ..row(9, 9, 1, 5) },
         ];
-        let b = vec![
-            row(1, 1, 100, 11),
-            row(2, 1, 6, 12),
-            row(4, 1, 7, 13),
-            Candidate {
-                by_log: true,
-                ..row(8, 8, 2, 5)
-            },
-        ];
+        let b =
+            vec![row(1, 1, 100, 11), row(2, 1, 6, 12), row(4, 1, 7, 13), Candidate { by_log: true, ..row(8, 8, 2, 5) }];
         let found = match_rows(a, b);
         let keys =
             |pairs: &[(Candidate, Candidate)]| pairs.iter().map(|(a, b)| (a.key[0], b.key[0])).collect::<Vec<_>>();
@@ -140,22 +125,16 @@ mod tests {
     }
 
     fn some_rows() -> impl Strategy<Value = Vec<Candidate>> {
-        prop::collection::vec(
-            (0_i64..4, 0_u8..3, 0_i128..3, 0_u8..60, any::<bool>(), any::<bool>()),
-            0..40,
+        prop::collection::vec((0_i64..4, 0_u8..3, 0_i128..3, 0_u8..60, any::<bool>(), any::<bool>()), 0..40).prop_map(
+            |rows| {
+                rows.into_iter()
+                    .map(|(second, user, amount, key, by_log, has_amount)| {
+                        let row = row(second, user, amount, key);
+                        Candidate { by_log, amount_e6: row.amount_e6.filter(|_| has_amount), ..row }
+                    })
+                    .collect()
+            },
         )
-        .prop_map(|rows| {
-            rows.into_iter()
-                .map(|(second, user, amount, key, by_log, has_amount)| {
-                    let row = row(second, user, amount, key);
-                    Candidate {
-                        by_log,
-                        amount_e6: row.amount_e6.filter(|_| has_amount),
-                        ..row
-                    }
-                })
-                .collect()
-        })
     }
 
     proptest! {

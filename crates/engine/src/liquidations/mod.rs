@@ -24,9 +24,7 @@ impl<T: Copy> Nullable<'_, T> {
     /// The value of a row.
     #[must_use]
     pub fn get(&self, row: usize) -> Option<T> {
-        self.present
-            .is_none_or(|present| present[row])
-            .then(|| self.values[row])
+        self.present.is_none_or(|present| present[row]).then(|| self.values[row])
     }
 }
 

@@ -66,11 +66,8 @@ impl Span {
     /// The part of a file name that tells the span: `20210519T130000Z-20210521T044512Z`, or `000012345678-000012349999`.
     #[must_use]
     pub fn file_stem(&self) -> String {
-        let compact = |time: &TimeUs| {
-            TimeUs(time.second().saturating_mul(1_000_000))
-                .to_string()
-                .replace(['-', ':'], "")
-        };
+        let compact =
+            |time: &TimeUs| TimeUs(time.second().saturating_mul(1_000_000)).to_string().replace(['-', ':'], "");
         match self {
             Self::Empty => "empty".to_owned(),
             Self::Times { from, to } => format!("{}-{}", compact(from), compact(to)),
@@ -90,10 +87,7 @@ pub struct TimeRange {
 
 impl TimeRange {
     /// Every moment.
-    pub const ALL: Self = Self {
-        from: TimeUs(i64::MIN),
-        until: TimeUs(i64::MAX),
-    };
+    pub const ALL: Self = Self { from: TimeUs(i64::MIN), until: TimeUs(i64::MAX) };
 }
 
 const PREFIX: &str = "tidegate.";
@@ -126,13 +120,7 @@ impl Footer {
                 put("time_from", from.to_string());
                 put("time_to", to.to_string());
             }
-            Span::Blocks {
-                chain,
-                from,
-                to,
-                end_hash,
-                filter_hash,
-            } => {
+            Span::Blocks { chain, from, to, end_hash, filter_hash } => {
                 put("chain_id", chain.0.to_string());
                 put("block_from", from.to_string());
                 put("block_to", to.to_string());
@@ -156,16 +144,11 @@ impl Footer {
         let get = |key: &str| pairs.get(&format!("{PREFIX}{key}")).map(String::as_str);
         let version = get("schema_version").ok_or_else(|| bad("has no tidegate footer".to_owned()))?;
         if version != SCHEMA_VERSION.to_string() {
-            return Err(bad(format!(
-                "has layout version {version}, this program knows {SCHEMA_VERSION}"
-            )));
+            return Err(bad(format!("has layout version {version}, this program knows {SCHEMA_VERSION}")));
         }
         let incomplete = || bad("has an incomplete tidegate footer".to_owned());
         let tables = [Table::Liquidations, Table::Rejects, Table::Reconciliations];
-        let table = tables
-            .into_iter()
-            .find(|table| Some(table.word()) == get("table"))
-            .ok_or_else(incomplete)?;
+        let table = tables.into_iter().find(|table| Some(table.word()) == get("table")).ok_or_else(incomplete)?;
         let standing = get("standing").and_then(Standing::from_word).ok_or_else(incomplete)?;
         let span = read_span(&get).ok_or_else(incomplete)?;
         let own = |key: &str| RESERVED.contains(&key) || (key == "filter_hash" && matches!(span, Span::Blocks { .. }));
@@ -175,12 +158,7 @@ impl Footer {
             .filter(|(key, _)| !own(key))
             .map(|(key, value)| (key.to_owned(), value.clone()))
             .collect();
-        Ok(Self {
-            table,
-            standing,
-            span,
-            notes,
-        })
+        Ok(Self { table, standing, span, notes })
     }
 
     /// A note, if the file carries it.
@@ -191,17 +169,11 @@ impl Footer {
 }
 
 fn read_span<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Option<Span> {
-    let time = |key| {
-        get(key)
-            .and_then(|text| text.parse::<jiff::Timestamp>().ok())
-            .map(|time| TimeUs(time.as_microsecond()))
-    };
+    let time =
+        |key| get(key).and_then(|text| text.parse::<jiff::Timestamp>().ok()).map(|time| TimeUs(time.as_microsecond()));
     match (get("time_from"), get("block_from")) {
         (None, None) => Some(Span::Empty),
-        (Some(_), None) => Some(Span::Times {
-            from: time("time_from")?,
-            to: time("time_to")?,
-        }),
+        (Some(_), None) => Some(Span::Times { from: time("time_from")?, to: time("time_to")? }),
         (None, Some(from)) => Some(Span::Blocks {
             chain: ChainId(get("chain_id")?.parse().ok()?),
             from: from.parse().ok()?,
@@ -219,22 +191,14 @@ mod tests {
 
     fn footer(span: Span) -> Footer {
         let notes = BTreeMap::from([("origin".to_owned(), "a file\nwith \"quotes\"".to_owned())]);
-        Footer {
-            table: Table::Liquidations,
-            standing: Standing::Imported,
-            span,
-            notes,
-        }
+        Footer { table: Table::Liquidations, standing: Standing::Imported, span, notes }
     }
 
     #[test]
     fn a_footer_reads_back() {
         let spans = [
             Span::Empty,
-            Span::Times {
-                from: TimeUs(1_608_214_767_000_000),
-                to: TimeUs(1_649_023_453_000_001),
-            },
+            Span::Times { from: TimeUs(1_608_214_767_000_000), to: TimeUs(1_649_023_453_000_001) },
             Span::Blocks {
                 chain: ChainId(1),
                 from: 5,
@@ -251,11 +215,7 @@ mod tests {
 
     #[test]
     fn a_footer_of_another_layout_or_with_holes_is_refused() {
-        let whole = footer(Span::Times {
-            from: TimeUs(0),
-            to: TimeUs(1),
-        })
-        .to_pairs();
+        let whole = footer(Span::Times { from: TimeUs(0), to: TimeUs(1) }).to_pairs();
         for key in ["schema_version", "table", "standing", "time_to"] {
             let mut holed = whole.clone();
             holed.remove(&format!("{PREFIX}{key}"));
@@ -269,22 +229,11 @@ mod tests {
 
     #[test]
     fn only_files_that_can_hold_a_row_of_the_range_are_read() {
-        let span = Span::Times {
-            from: TimeUs(10),
-            to: TimeUs(20),
-        };
-        for (from, until, expected) in [
-            (0, 10, false),
-            (0, 11, true),
-            (20, 30, true),
-            (21, 30, false),
-            (12, 13, true),
-        ] {
+        let span = Span::Times { from: TimeUs(10), to: TimeUs(20) };
+        for (from, until, expected) in [(0, 10, false), (0, 11, true), (20, 30, true), (21, 30, false), (12, 13, true)]
+        {
             assert_eq!(
-                span.may_hold(&TimeRange {
-                    from: TimeUs(from),
-                    until: TimeUs(until)
-                }),
+                span.may_hold(&TimeRange { from: TimeUs(from), until: TimeUs(until) }),
                 expected,
                 "{from}..{until}"
             );

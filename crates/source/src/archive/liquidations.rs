@@ -52,11 +52,7 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let word = || DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let usd = || DataType::Decimal128(38, 8);
     let mut fields = vec![
-        Field::new(
-            "time",
-            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            false,
-        ),
+        Field::new("time", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false),
         Field::new("chain_id", DataType::UInt64, false),
         Field::new("market", word(), false),
         Field::new("version", word(), true),
@@ -185,23 +181,15 @@ impl Rows {
         self.time.append_value(row.time.0);
         self.chain_id.append_value(liquidation.chain.0);
         self.market.append_value(&liquidation.market);
-        self.version
-            .append_option(liquidation.version.map(|version| version.word()));
+        self.version.append_option(liquidation.version.map(|version| version.word()));
         self.block_number.append_option(liquidation.block);
-        append_bytes(
-            &mut self.tx_hash,
-            liquidation.transaction.as_ref().map(|hash| hash.as_slice()),
-        );
+        append_bytes(&mut self.tx_hash, liquidation.transaction.as_ref().map(|hash| hash.as_slice()));
         self.log_index.append_option(liquidation.log_index);
         append_bytes(&mut self.user, Some(liquidation.user.as_slice()));
-        append_bytes(
-            &mut self.liquidator,
-            liquidation.liquidator.as_ref().map(|address| address.as_slice()),
-        );
+        append_bytes(&mut self.liquidator, liquidation.liquidator.as_ref().map(|address| address.as_slice()));
         self.collateral.push(liquidation.collateral.as_ref());
         self.debt.push(liquidation.debt.as_ref());
-        self.protocol_fee_usd
-            .append_option(liquidation.protocol_fee.map(|usd| usd.0));
+        self.protocol_fee_usd.append_option(liquidation.protocol_fee.map(|usd| usd.0));
         self.standing.append_value(row.standing.word());
         self.source_row.append_value(row.source_row);
         append_bytes(&mut self.event_key, Some(&row.key));
@@ -276,21 +264,17 @@ impl Default for LegColumns {
 impl LegColumns {
     fn push(&mut self, leg: Option<&Leg>) {
         let token = leg.map(|leg| &leg.token);
-        self.symbol
-            .append_option(token.map(|token| &*token.symbol).filter(|symbol| !symbol.is_empty()));
+        self.symbol.append_option(token.map(|token| &*token.symbol).filter(|symbol| !symbol.is_empty()));
         append_bytes(
             &mut self.address,
-            token
-                .and_then(|token| token.address.as_ref())
-                .map(|address| address.as_slice()),
+            token.and_then(|token| token.address.as_ref()).map(|address| address.as_slice()),
         );
         let decimals = token.and_then(|token| token.decimals);
         self.decimals.append_option(decimals);
         match leg.map_or(Amount::Missing, |leg| leg.amount) {
             Amount::Exact(raw) => {
                 self.raw.append_value(raw.units().cast_signed());
-                self.amount
-                    .append_option(decimals.map(|decimals| for_eyes(raw.units(), decimals)));
+                self.amount.append_option(decimals.map(|decimals| for_eyes(raw.units(), decimals)));
                 self.basis.append_value("exact");
             }
             Amount::Inexact { tokens, why } => {
@@ -333,9 +317,7 @@ fn usd_builder() -> Decimal128Builder {
 
 fn append_bytes(builder: &mut FixedSizeBinaryBuilder, bytes: Option<&[u8]>) {
     match bytes {
-        Some(bytes) => builder
-            .append_value(bytes)
-            .expect("a key, hash or address has its column's width"),
+        Some(bytes) => builder.append_value(bytes).expect("a key, hash or address has its column's width"),
         None => builder.append_null(),
     }
 }

@@ -68,11 +68,7 @@ impl Archive {
         let root = root.into();
         if root.is_file() {
             let what = "is a file, and an archive is a folder".to_owned();
-            return Err(Error::BadFile {
-                path: root,
-                what,
-                advice: "give --archive a folder, existing or new",
-            });
+            return Err(Error::BadFile { path: root, what, advice: "give --archive a folder, existing or new" });
         }
         Ok(Self { root })
     }
@@ -89,10 +85,7 @@ impl Archive {
     /// The folder cannot be read.
     pub fn datasets(&self) -> Result<Vec<DatasetName>> {
         let names = entries(&self.root.join("imports"))?;
-        Ok(names
-            .iter()
-            .filter_map(|name| DatasetName::new(name.strip_prefix("dataset=")?).ok())
-            .collect())
+        Ok(names.iter().filter_map(|name| DatasetName::new(name.strip_prefix("dataset=")?).ok()).collect())
     }
 
     /// The finished files of one table of a dataset, sorted by name, with their footers.
@@ -114,10 +107,7 @@ impl Archive {
     /// Where one table of a dataset lies.
     #[must_use]
     pub fn folder(&self, dataset: &DatasetName, table: Table) -> PathBuf {
-        self.root
-            .join("imports")
-            .join(format!("dataset={dataset}"))
-            .join(table.word())
+        self.root.join("imports").join(format!("dataset={dataset}")).join(table.word())
     }
 
     pub(crate) fn reconciliations_folder(&self) -> PathBuf {
@@ -126,11 +116,7 @@ impl Archive {
 
     fn files_in(&self, folder: &Path) -> Result<Vec<DataFile>> {
         let names = entries(folder)?;
-        names
-            .iter()
-            .filter(|name| is_finished(name))
-            .map(|name| DataFile::open(folder.join(name)))
-            .collect()
+        names.iter().filter(|name| is_finished(name)).map(|name| DataFile::open(folder.join(name))).collect()
     }
 }
 
@@ -159,17 +145,12 @@ impl Writer {
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
-                return Err(Error::Locked {
-                    path: archive.root.clone(),
-                });
+                return Err(Error::Locked { path: archive.root.clone() });
             }
             Err(fs::TryLockError::Error(cause)) => return Err(cause).while_trying_to("lock the archive", &path),
         }
         publish::sweep(&archive.root)?;
-        Ok(Self {
-            archive: archive.clone(),
-            _lock: lock,
-        })
+        Ok(Self { archive: archive.clone(), _lock: lock })
     }
 
     /// The archive being written.
@@ -207,15 +188,9 @@ impl DatasetName {
     /// # Errors
     /// Nothing of the stem is left.
     pub fn suggested_by(path: &Path) -> Result<Self> {
-        let stem = path
-            .file_stem()
-            .map(|stem| stem.to_string_lossy().to_lowercase())
-            .unwrap_or_default();
-        let name: String = stem
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
-            .take(64)
-            .collect();
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let name: String =
+            stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(64).collect();
         Self::new(name.trim_matches(['-', '_']))
     }
 }

@@ -5,6 +5,8 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -15,6 +17,8 @@ use super::footer::Footer;
 use crate::error::{Error, IoContext, Result};
 
 const HIDDEN_SUFFIX: &str = ".part";
+/// Batches that may wait for the thread that writes them.
+const BATCHES_BEHIND: usize = 2;
 
 /// A Parquet file on its way into the archive. Dropped without [`PendingFile::publish`], it leaves nothing.
 #[derive(Debug)]
@@ -46,12 +50,7 @@ impl PendingFile {
         let (hidden, file) = create_hidden(folder)?;
         let writer =
             ArrowWriter::try_new(file, schema, Some(properties)).map_err(|cause| Error::parquet(&hidden.0, cause))?;
-        Ok(Self {
-            writer,
-            hidden,
-            folder: folder.to_owned(),
-            rows: 0,
-        })
+        Ok(Self { writer, hidden, folder: folder.to_owned(), rows: 0 })
     }
 
     /// Appends rows.
@@ -60,9 +59,7 @@ impl PendingFile {
     /// The disk refuses.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
-        self.writer
-            .write(batch)
-            .map_err(|cause| Error::parquet(&self.hidden.0, cause))
+        self.writer.write(batch).map_err(|cause| Error::parquet(&self.hidden.0, cause))
     }
 
     /// Rows appended so far.
@@ -77,18 +74,11 @@ impl PendingFile {
     /// The disk refuses.
     pub fn finish(mut self, footer: &Footer) -> Result<FinishedFile> {
         for (key, value) in footer.to_pairs() {
-            self.writer
-                .append_key_value_metadata(parquet::file::metadata::KeyValue::new(key, value));
+            self.writer.append_key_value_metadata(parquet::file::metadata::KeyValue::new(key, value));
         }
-        let file = self
-            .writer
-            .into_inner()
-            .map_err(|cause| Error::parquet(&self.hidden.0, cause))?;
+        let file = self.writer.into_inner().map_err(|cause| Error::parquet(&self.hidden.0, cause))?;
         file.sync_all().while_trying_to("flush to the disk", &self.hidden.0)?;
-        Ok(FinishedFile {
-            hidden: self.hidden,
-            folder: self.folder,
-        })
+        Ok(FinishedFile { hidden: self.hidden, folder: self.folder })
     }
 
     /// Closes the file, flushes it to the disk and gives it its name. An existing file of that name is replaced whole.
@@ -97,6 +87,48 @@ impl PendingFile {
     /// The disk refuses.
     pub fn publish(self, footer: &Footer, name: &str) -> Result<PathBuf> {
         self.finish(footer)?.publish(name)
+    }
+}
+
+/// A pending file whose encoding and compression run on a thread of their own, a few batches behind.
+#[derive(Debug)]
+pub struct BackgroundFile {
+    sender: SyncSender<RecordBatch>,
+    thread: JoinHandle<Result<PendingFile>>,
+}
+
+impl BackgroundFile {
+    /// Begins as [`PendingFile::create`] does.
+    ///
+    /// # Errors
+    /// The folder or file cannot be made.
+    pub fn create(folder: &Path, schema: SchemaRef, properties: WriterProperties) -> Result<Self> {
+        let mut file = PendingFile::create(folder, schema, properties)?;
+        let (sender, receiver) = sync_channel::<RecordBatch>(BATCHES_BEHIND);
+        let thread = std::thread::spawn(move || {
+            for batch in receiver {
+                file.write(&batch)?;
+            }
+            Ok(file)
+        });
+        Ok(Self { sender, thread })
+    }
+
+    /// Hands rows over. A refusal of the disk is told by [`BackgroundFile::join`].
+    ///
+    /// Returns whether the file is still being written.
+    #[must_use]
+    pub fn write(&self, batch: RecordBatch) -> bool {
+        self.sender.send(batch).is_ok()
+    }
+
+    /// Waits until everything handed over is written.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn join(self) -> Result<PendingFile> {
+        drop(self.sender);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
@@ -119,10 +151,7 @@ impl FinishedFile {
     /// # Errors
     /// The disk refuses.
     pub fn publish(self, name: &str) -> Result<PathBuf> {
-        assert!(
-            super::is_finished(name),
-            "a finished file has a visible name ending in .parquet"
-        );
+        assert!(super::is_finished(name), "a finished file has a visible name ending in .parquet");
         let path = self.folder.join(name);
         fs::rename(&self.hidden.0, &path).while_trying_to("name the finished file", &path)?;
         // The name itself is durable only once the folder is.
@@ -143,10 +172,7 @@ pub(crate) fn create_folder(folder: &Path) -> Result<()> {
         Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         made => made.while_trying_to("make the folder", folder),
     }?;
-    folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .map_or(Ok(()), sync_folder)
+    folder.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_folder)
 }
 
 /// Removes every hidden file an interrupted writer left. Call it only while holding the write lock.
@@ -166,12 +192,7 @@ fn create_hidden(folder: &Path) -> Result<(Hidden, File)> {
     // The write lock leaves one process; the counter tells its files apart.
     for number in 0_u32.. {
         let path = folder.join(format!(".{}-{number}{HIDDEN_SUFFIX}", std::process::id()));
-        match fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-        {
+        match fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
             Ok(file) => return Ok((Hidden(path), file)),
             Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(cause) => return Err(cause).while_trying_to("make a file in the archive", &path),
@@ -181,7 +202,5 @@ fn create_hidden(folder: &Path) -> Result<(Hidden, File)> {
 }
 
 fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder)
-        .and_then(|handle| handle.sync_all())
-        .while_trying_to("flush the folder to the disk", folder)
+    File::open(folder).and_then(|handle| handle.sync_all()).while_trying_to("flush the folder to the disk", folder)
 }

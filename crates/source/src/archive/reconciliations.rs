@@ -29,20 +29,11 @@ const BATCH_ROWS: usize = 65_536;
 pub fn state_of(files: &[DataFile]) -> String {
     let mut hash = Sha256::new();
     for file in files {
-        hash.update(
-            file.path
-                .file_name()
-                .map(|name| name.as_encoded_bytes().to_vec())
-                .unwrap_or_default(),
-        );
+        hash.update(file.path.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default());
         hash.update(file.rows().to_be_bytes());
         hash.update(file.footer.note("source_sha256").unwrap_or("").as_bytes());
     }
-    hash.finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Two datasets that are being reconciled, in a fixed order.
@@ -67,9 +58,7 @@ impl Pair<'_> {
 pub fn record(writer: &Writer, pair: &Pair<'_>, rule: &str, matches: &[(EventKey, EventKey)]) -> Result<()> {
     let archive = writer.archive();
     let folder = archive.reconciliations_folder();
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .build();
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
     let mut file = PendingFile::create(&folder, SCHEMA.clone(), properties)?;
     for some in matches.chunks(BATCH_ROWS) {
         let column = |key: fn(&(EventKey, EventKey)) -> &EventKey| {
@@ -86,28 +75,14 @@ pub fn record(writer: &Writer, pair: &Pair<'_>, rule: &str, matches: &[(EventKey
     let notes = BTreeMap::from([
         ("a".to_owned(), pair.a.to_string()),
         ("b".to_owned(), pair.b.to_string()),
-        (
-            "a_state".to_owned(),
-            state_of(&archive.files(pair.a, Table::Liquidations)?),
-        ),
-        (
-            "b_state".to_owned(),
-            state_of(&archive.files(pair.b, Table::Liquidations)?),
-        ),
+        ("a_state".to_owned(), state_of(&archive.files(pair.a, Table::Liquidations)?)),
+        ("b_state".to_owned(), state_of(&archive.files(pair.b, Table::Liquidations)?)),
         ("rule".to_owned(), rule.to_owned()),
     ]);
     // The pairs carry no times of their own; the two datasets do.
-    let span = Span::Times {
-        from: TimeUs(0),
-        to: TimeUs(0),
-    };
+    let span = Span::Times { from: TimeUs(0), to: TimeUs(0) };
     file.publish(
-        &Footer {
-            table: Table::Reconciliations,
-            standing: Standing::Imported,
-            span,
-            notes,
-        },
+        &Footer { table: Table::Reconciliations, standing: Standing::Imported, span, notes },
         &pair.file_name(),
     )?;
     Ok(())
@@ -132,11 +107,7 @@ pub fn on_record(archive: &Archive, a: &DatasetName, b: &DatasetName) -> Result<
         };
         if current("a_state", first)? && current("b_state", second)? {
             let pairs = read(&file)?;
-            return Ok(Some(if swapped {
-                pairs.into_iter().map(|(a, b)| (b, a)).collect()
-            } else {
-                pairs
-            }));
+            return Ok(Some(if swapped { pairs.into_iter().map(|(a, b)| (b, a)).collect() } else { pairs }));
         }
     }
     Ok(None)
@@ -147,10 +118,7 @@ fn read(file: &DataFile) -> Result<Vec<(EventKey, EventKey)>> {
     for chunk in Scan::of(&["event_key_a", "event_key_b"]).chunks(std::slice::from_ref(file)) {
         for batch in chunk.read()? {
             let batch = batch?;
-            let (a, b) = (
-                batch.column(0).as_fixed_size_binary(),
-                batch.column(1).as_fixed_size_binary(),
-            );
+            let (a, b) = (batch.column(0).as_fixed_size_binary(), batch.column(1).as_fixed_size_binary());
             let keys = |column: &arrow_array::FixedSizeBinaryArray| column.value_data().as_chunks::<16>().0.to_vec();
             pairs.extend(keys(a).into_iter().zip(keys(b)));
         }

@@ -36,11 +36,8 @@ impl DataFile {
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
             .map_err(|cause| Error::parquet(&path, cause))?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
-        let pairs: BTreeMap<String, String> = pairs
-            .into_iter()
-            .flatten()
-            .filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?)))
-            .collect();
+        let pairs: BTreeMap<String, String> =
+            pairs.into_iter().flatten().filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?))).collect();
         let footer = Footer::from_pairs(&path, &pairs)?;
         Ok(Self { path, footer, metadata })
     }
@@ -80,19 +77,13 @@ impl Scan {
     /// Some columns, of all times.
     #[must_use]
     pub fn of(columns: &[&'static str]) -> Self {
-        Self {
-            columns: Some(columns.to_vec()),
-            range: TimeRange::ALL,
-        }
+        Self { columns: Some(columns.to_vec()), range: TimeRange::ALL }
     }
 
     /// All columns, of all times.
     #[must_use]
     pub fn of_all() -> Self {
-        Self {
-            columns: None,
-            range: TimeRange::ALL,
-        }
+        Self { columns: None, range: TimeRange::ALL }
     }
 
     /// Only where rows of the range can be. Rows outside it may come too: files and row groups are skipped whole.
@@ -120,9 +111,10 @@ impl Scan {
             times.min_opt().is_none_or(|min| *min < self.range.until.0)
                 && times.max_opt().is_none_or(|max| self.range.from.0 <= *max)
         };
-        let columns = self.columns.as_ref().map_or_else(ProjectionMask::all, |names| {
-            ProjectionMask::columns(schema, names.iter().copied())
-        });
+        let columns = self
+            .columns
+            .as_ref()
+            .map_or_else(ProjectionMask::all, |names| ProjectionMask::columns(schema, names.iter().copied()));
         let path: Arc<Path> = file.path.as_path().into();
         (0..metadata.num_row_groups())
             .filter(may_hold)

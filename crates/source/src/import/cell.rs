@@ -37,6 +37,10 @@ pub(crate) enum Cell<'a> {
 /// Words that dashboards write where there is nothing.
 const NOTHING: [&str; 8] = ["", "null", "NULL", "None", "nan", "NaN", "<nil>", "\\N"];
 
+fn is_nothing(text: &str) -> bool {
+    text.len() <= 5 && NOTHING.contains(&text)
+}
+
 impl<'a> Cell<'a> {
     pub(super) fn from_csv(field: Option<&'a [u8]>) -> Self {
         let Ok(text) = std::str::from_utf8(field.unwrap_or_default()) else {
@@ -51,7 +55,7 @@ impl<'a> Cell<'a> {
         };
         match text.as_bytes().first() {
             Some(b'"') => match serde_json::from_str::<Cow<'a, str>>(text) {
-                Ok(text) if NOTHING.contains(&&*text) => Self::Null,
+                Ok(text) if is_nothing(&text) => Self::Null,
                 Ok(text) => Self::Text(text),
                 Err(_) => Self::Unfit("a malformed string"),
             },
@@ -84,26 +88,18 @@ impl<'a> Cell<'a> {
             DataType::FixedSizeBinary(_) => Self::Bytes(array.as_fixed_size_binary().value(row)),
             DataType::Float32 => Self::from_float(f64::from(array.as_primitive::<Float32Type>().value(row))),
             DataType::Float64 => Self::from_float(array.as_primitive::<Float64Type>().value(row)),
-            DataType::Decimal128(..) => Self::Text(
-                array
-                    .as_primitive::<arrow_array::types::Decimal128Type>()
-                    .value_as_string(row)
-                    .into(),
-            ),
-            DataType::Decimal256(..) => Self::Text(
-                array
-                    .as_primitive::<arrow_array::types::Decimal256Type>()
-                    .value_as_string(row)
-                    .into(),
-            ),
-            DataType::Date32 => moment(
-                i64::from(array.as_primitive::<Date32Type>().value(row)).checked_mul(DAY_US),
-                Form::DateOnly,
-            ),
-            DataType::Date64 => moment(
-                array.as_primitive::<Date64Type>().value(row).checked_mul(1_000),
-                Form::DateOnly,
-            ),
+            DataType::Decimal128(..) => {
+                Self::Text(array.as_primitive::<arrow_array::types::Decimal128Type>().value_as_string(row).into())
+            }
+            DataType::Decimal256(..) => {
+                Self::Text(array.as_primitive::<arrow_array::types::Decimal256Type>().value_as_string(row).into())
+            }
+            DataType::Date32 => {
+                moment(i64::from(array.as_primitive::<Date32Type>().value(row)).checked_mul(DAY_US), Form::DateOnly)
+            }
+            DataType::Date64 => {
+                moment(array.as_primitive::<Date64Type>().value(row).checked_mul(1_000), Form::DateOnly)
+            }
             DataType::Timestamp(unit, zone) => timestamp(array, *unit, zone.is_some(), row),
             DataType::Boolean => Self::Unfit("true or false"),
             _ => integer(array, row).map_or(Self::Unfit("a value of a nested or unusual type"), Self::Integer),
@@ -118,23 +114,16 @@ impl<'a> Cell<'a> {
             Self::Text(text) => Some(text.to_string()),
             Self::Integer(value) => Some(value.to_string()),
             Self::Float(value) => Some(value.to_string()),
-            Self::Bytes(bytes) => Some(
-                bytes
-                    .iter()
-                    .take(64)
-                    .fold("0x".to_owned(), |hex, byte| format!("{hex}{byte:02x}")),
-            ),
+            Self::Bytes(bytes) => {
+                Some(bytes.iter().take(64).fold("0x".to_owned(), |hex, byte| format!("{hex}{byte:02x}")))
+            }
             Self::Moment(time, _) => Some(time.to_string()),
             Self::Unfit(what) => Some(format!("({what})")),
         }
     }
 
     fn from_word(text: &'a str) -> Self {
-        if NOTHING.contains(&text) {
-            Self::Null
-        } else {
-            Self::Text(text.into())
-        }
+        if is_nothing(text) { Self::Null } else { Self::Text(text.into()) }
     }
 
     fn from_float(value: f64) -> Self {
@@ -157,21 +146,10 @@ fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
 
 fn timestamp<'a>(array: &ArrayRef, unit: TimeUnit, zoned: bool, row: usize) -> Cell<'a> {
     let micros = match unit {
-        TimeUnit::Second => array
-            .as_primitive::<TimestampSecondType>()
-            .value(row)
-            .checked_mul(SECOND_US),
-        TimeUnit::Millisecond => array
-            .as_primitive::<TimestampMillisecondType>()
-            .value(row)
-            .checked_mul(1_000),
+        TimeUnit::Second => array.as_primitive::<TimestampSecondType>().value(row).checked_mul(SECOND_US),
+        TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().value(row).checked_mul(1_000),
         TimeUnit::Microsecond => Some(array.as_primitive::<TimestampMicrosecondType>().value(row)),
-        TimeUnit::Nanosecond => Some(
-            array
-                .as_primitive::<TimestampNanosecondType>()
-                .value(row)
-                .div_euclid(1_000),
-        ),
+        TimeUnit::Nanosecond => Some(array.as_primitive::<TimestampNanosecondType>().value(row).div_euclid(1_000)),
     };
     moment(micros, if zoned { Form::Zoned } else { Form::Naive })
 }
@@ -179,7 +157,5 @@ fn timestamp<'a>(array: &ArrayRef, unit: TimeUnit, zoned: bool, row: usize) -> C
 fn moment<'a>(micros: Option<i64>, form: Form) -> Cell<'a> {
     micros
         .and_then(|micros| TimeUs(micros).plausible())
-        .map_or(Cell::Unfit("a moment before 2015 or after 2100"), |time| {
-            Cell::Moment(time, form)
-        })
+        .map_or(Cell::Unfit("a moment before 2015 or after 2100"), |time| Cell::Moment(time, form))
 }

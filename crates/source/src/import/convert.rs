@@ -51,6 +51,8 @@ pub(crate) struct Converter<'a> {
     settings: &'a Settings,
     tokens: &'a Tokens,
     names: HashMap<Box<str>, Arc<str>>,
+    /// Tokens by the one text that named them.
+    known: HashMap<ChainId, HashMap<Box<str>, Token>>,
     noticed: Noticed,
 }
 
@@ -85,13 +87,7 @@ impl<'a> Converter<'a> {
     /// A converter for one file's columns.
     #[must_use]
     pub(crate) fn new(mapping: &'a Mapping, settings: &'a Settings, tokens: &'a Tokens) -> Self {
-        Self {
-            mapping,
-            settings,
-            tokens,
-            names: HashMap::new(),
-            noticed: Noticed::default(),
-        }
+        Self { mapping, settings, tokens, names: HashMap::new(), known: HashMap::new(), noticed: Noticed::default() }
     }
 
     /// What was noticed in the rows converted so far.
@@ -117,17 +113,13 @@ impl<'a> Converter<'a> {
             version: version.or_else(|| Version::named_in(&market)),
             market,
             block: self.whole(row, Field::BlockNumber, "block number")?,
-            transaction: self
-                .bytes::<32>(row, Field::TxHash, "transaction hash")?
-                .map(B256::from),
+            transaction: self.bytes::<32>(row, Field::TxHash, "transaction hash")?.map(B256::from),
             log_index: self.whole(row, Field::LogIndex, "log index")?,
             user: self
                 .bytes::<20>(row, Field::User, "user")?
                 .map(Address::from)
                 .ok_or_else(|| reject("no user", "the user is missing"))?,
-            liquidator: self
-                .bytes::<20>(row, Field::Liquidator, "liquidator")?
-                .map(Address::from),
+            liquidator: self.bytes::<20>(row, Field::Liquidator, "liquidator")?.map(Address::from),
             collateral: self.leg(row, chain, COLLATERAL)?,
             debt: self.leg(row, chain, DEBT)?,
             protocol_fee: self.dollars(row, Field::ProtocolFeeUsd, "protocol fee")?,
@@ -183,10 +175,7 @@ impl<'a> Converter<'a> {
         let cell = self.cell(row, Field::Chain);
         let named = match &cell {
             Cell::Null => {
-                return self
-                    .settings
-                    .chain
-                    .ok_or_else(|| reject("no chain", "the chain is missing"));
+                return self.settings.chain.ok_or_else(|| reject("no chain", "the chain is missing"));
             }
             Cell::Integer(number) => u64::try_from(*number).ok().filter(|number| *number > 0).map(ChainId),
             Cell::Text(name) => ChainId::from_name(name),
@@ -206,10 +195,7 @@ impl<'a> Converter<'a> {
         match self.cell(row, Field::Version).shown() {
             None => Ok(self.settings.version),
             Some(text) => Version::parse(&text).map(Some).ok_or_else(|| {
-                reject(
-                    "unknown version",
-                    format!("the version \"{}\" is none of V1 to V4", shorten(&text)),
-                )
+                reject("unknown version", format!("the version \"{}\" is none of V1 to V4", shorten(&text)))
             }),
         }
     }
@@ -244,9 +230,7 @@ impl<'a> Converter<'a> {
             Cell::Float(_) | Cell::Bytes(_) | Cell::Moment(..) | Cell::Unfit(_) => None,
         };
         let fitting = whole.and_then(|value| T::try_from(value).ok());
-        fitting
-            .map(Some)
-            .ok_or_else(|| unreadable("bad number", name, &cell, "is no whole number that fits"))
+        fitting.map(Some).ok_or_else(|| unreadable("bad number", name, &cell, "is no whole number that fits"))
     }
 
     fn bytes<const WIDTH: usize>(
@@ -263,12 +247,7 @@ impl<'a> Converter<'a> {
             Cell::Integer(_) | Cell::Float(_) | Cell::Moment(..) | Cell::Unfit(_) => None,
         };
         read.map(Some).ok_or_else(|| {
-            unreadable(
-                "bad address or hash",
-                name,
-                &cell,
-                &format!("is not {WIDTH} bytes in hexadecimal"),
-            )
+            unreadable("bad address or hash", name, &cell, &format!("is not {WIDTH} bytes in hexadecimal"))
         })
     }
 
@@ -288,10 +267,7 @@ impl<'a> Converter<'a> {
     }
 
     fn has_column(&self, side: Side) -> bool {
-        self.mapping
-            .column(side.asset)
-            .or(self.mapping.column(side.symbol))
-            .is_some()
+        self.mapping.column(side.asset).or(self.mapping.column(side.symbol)).is_some()
     }
 
     fn token(
@@ -301,44 +277,58 @@ impl<'a> Converter<'a> {
         symbol: &Cell<'_>,
         side: &str,
     ) -> Result<Option<Token>, Rejection> {
-        let mut address = None;
         if let Cell::Bytes(bytes) = asset {
-            let exact = Address::try_from(*bytes);
-            address = Some(exact.map_err(|_| unreadable("bad address or hash", side, asset, "is not 20 bytes"))?);
+            let address = Address::try_from(*bytes);
+            let address = address.map_err(|_| unreadable("bad address or hash", side, asset, "is not 20 bytes"))?;
+            let name = if let Cell::Text(text) = symbol { text.trim() } else { "" };
+            return self.identify(chain, Some(address), Some(name), side).map(Some);
         }
-        // A column of addresses may hold symbols, and the other way round; an address decides.
         let texts = [asset, symbol].map(|cell| if let Cell::Text(text) = cell { text.trim() } else { "" });
-        let address = address.or_else(|| texts.iter().find_map(|text| Address::from_str(text).ok()));
-        let is_symbol = |text: &&str| !text.is_empty() && Address::from_str(text).is_err();
-        let text = texts.into_iter().rev().find(is_symbol);
-        let listed = match (address, text) {
-            (Some(address), _) => self.tokens.by_address(chain, address),
-            (None, Some(text)) => self.tokens.by_symbol(chain, text),
-            (None, None) => return Ok(None),
+        let text = match texts {
+            ["", ""] => return Ok(None),
+            ["", text] | [text, ""] => text,
+            // A column of addresses may hold symbols, and the other way round; an address decides.
+            both => {
+                let address = both.iter().find_map(|text| Address::from_str(text).ok());
+                let name = both.into_iter().rev().find(|text| Address::from_str(text).is_err());
+                return self.identify(chain, address, name, side).map(Some);
+            }
         };
-        if let Some(Listed {
-            address,
-            symbol,
-            decimals,
-            ..
-        }) = listed
-        {
-            return Ok(Some(Token {
-                address: Some(*address),
-                symbol: symbol.clone(),
-                decimals: Some(*decimals),
-            }));
+        if let Some(token) = self.known.get(&chain).and_then(|tokens| tokens.get(text)) {
+            return Ok(Some(token.clone()));
+        }
+        let token = match Address::from_str(text) {
+            Ok(address) => self.identify(chain, Some(address), None, side)?,
+            Err(_) => self.identify(chain, None, Some(text), side)?,
+        };
+        let tokens = self.known.entry(chain).or_default();
+        if tokens.len() >= NAMES_AT_HAND {
+            tokens.clear();
+        }
+        tokens.insert(text.into(), token.clone());
+        Ok(Some(token))
+    }
+
+    fn identify(
+        &mut self,
+        chain: ChainId,
+        address: Option<Address>,
+        name: Option<&str>,
+        side: &str,
+    ) -> Result<Token, Rejection> {
+        let listed = match address {
+            Some(address) => self.tokens.by_address(chain, address),
+            None => self.tokens.by_symbol(chain, name.unwrap_or_default()),
+        };
+        if let Some(Listed { address, symbol, decimals, .. }) = listed {
+            return Ok(Token { address: Some(*address), symbol: symbol.clone(), decimals: Some(*decimals) });
         }
         // Anyone can deploy a token of any name, so an unlisted one carries its address in the name it is grouped by.
         let symbol = match address {
-            None => self.name(text.unwrap_or_default(), side)?,
-            Some(address) => self.name(&format!("{}@{address:#x}", text.unwrap_or_default()), side)?,
+            None => self.name(name.unwrap_or_default(), side)?,
+            Some(address) => self.name(&format!("{}@{address:#x}", name.unwrap_or_default()), side)?,
         };
-        Ok(Some(Token {
-            address,
-            symbol,
-            decimals: None,
-        }))
+        Ok(Token { address, symbol, decimals: None })
     }
 
     /// The amount, and its number of tokens as decimal text where that is known.
@@ -353,12 +343,7 @@ impl<'a> Converter<'a> {
                 return inexact(*value, unit, decimals, Inexact::Float).ok_or_else(|| bad_float(side, *value));
             }
             Cell::Bytes(_) | Cell::Moment(..) | Cell::Unfit(_) => {
-                return Err(unreadable(
-                    "bad amount",
-                    &format!("{} amount", side.name),
-                    &cell,
-                    "is not a number",
-                ));
+                return Err(unreadable("bad amount", &format!("{} amount", side.name), &cell, "is not a number"));
             }
         };
         let read = match (unit, decimals) {
@@ -367,26 +352,15 @@ impl<'a> Converter<'a> {
             // Without decimals only the sign and form can be checked; 18 is the finest any listed token has.
             (AmountUnit::Tokens, None) => Raw::parse_tokens(&text, 0).and(Err(AmountError::TooFine)),
         };
-        let as_float = |why| {
-            text.parse::<f64>()
-                .ok()
-                .and_then(|value| inexact(value, unit, decimals, why))
-        };
+        let as_float = |why| text.parse::<f64>().ok().and_then(|value| inexact(value, unit, decimals, why));
         let refused = |cause: AmountError| {
-            reject(
-                "bad amount",
-                format!("the {} amount \"{}\" {cause}", side.name, shorten(&text)),
-            )
+            reject("bad amount", format!("the {} amount \"{}\" {cause}", side.name, shorten(&text)))
         };
         match (read, unit) {
             (Ok(raw), _) => Ok((Amount::Exact(raw), decimals.map(|decimals| decimal_text(raw, decimals)))),
             (Err(cause @ AmountError::Scientific), _) => as_float(Inexact::Float).ok_or_else(|| refused(cause)),
             (Err(cause @ AmountError::TooFine), AmountUnit::Tokens) => {
-                let why = if decimals.is_some() {
-                    Inexact::TooFine
-                } else {
-                    Inexact::UnknownDecimals
-                };
+                let why = if decimals.is_some() { Inexact::TooFine } else { Inexact::UnknownDecimals };
                 as_float(why).ok_or_else(|| refused(cause))
             }
             (Err(cause), _) => Err(refused(cause)),
@@ -399,15 +373,13 @@ impl<'a> Converter<'a> {
             return Ok(None);
         };
         match Usd8::parse_rounding(&text) {
-            Ok(usd) if usd < Usd8(0) => Err(reject(
-                "bad dollars",
-                format!("the {name} in US dollars \"{}\" is negative", shorten(&text)),
-            )),
+            Ok(usd) if usd < Usd8(0) => {
+                Err(reject("bad dollars", format!("the {name} in US dollars \"{}\" is negative", shorten(&text))))
+            }
             Ok(usd) => Ok(Some(usd)),
-            Err(cause) => Err(reject(
-                "bad dollars",
-                format!("the {name} in US dollars \"{}\" {cause}", shorten(&text)),
-            )),
+            Err(cause) => {
+                Err(reject("bad dollars", format!("the {name} in US dollars \"{}\" {cause}", shorten(&text))))
+            }
         }
     }
 
@@ -421,9 +393,7 @@ impl<'a> Converter<'a> {
         if price.starts_with('-') {
             return Err(bad("is negative"));
         }
-        value_usd(tokens, &price)
-            .map(Some)
-            .map_err(|cause| bad(&cause.to_string()))
+        value_usd(tokens, &price).map(Some).map_err(|cause| bad(&cause.to_string()))
     }
 
     fn name(&mut self, name: &str, what: &str) -> Result<Arc<str>, Rejection> {
@@ -434,10 +404,7 @@ impl<'a> Converter<'a> {
         if name.len() > LONGEST_NAME_BYTES {
             return Err(reject(
                 "name too long",
-                format!(
-                    "the {what}'s name has {} bytes, more than {LONGEST_NAME_BYTES}",
-                    name.len()
-                ),
+                format!("the {what}'s name has {} bytes, more than {LONGEST_NAME_BYTES}", name.len()),
             ));
         }
         if self.names.len() >= NAMES_AT_HAND {
@@ -517,24 +484,14 @@ fn hex_digit(byte: u8) -> Option<u8> {
 }
 
 fn reject(reason: &'static str, detail: impl Into<String>) -> Rejection {
-    Rejection {
-        reason,
-        detail: detail.into(),
-    }
+    Rejection { reason, detail: detail.into() }
 }
 
 fn unreadable(reason: &'static str, name: &str, cell: &Cell<'_>, why: &str) -> Rejection {
-    reject(
-        reason,
-        format!("the {name} \"{}\" {why}", shorten(&cell.shown().unwrap_or_default())),
-    )
+    reject(reason, format!("the {name} \"{}\" {why}", shorten(&cell.shown().unwrap_or_default())))
 }
 
 /// At most 60 characters, for a message; the whole row is kept beside it.
 fn shorten(text: &str) -> String {
-    if text.chars().count() <= 60 {
-        text.to_owned()
-    } else {
-        text.chars().take(59).chain(['…']).collect()
-    }
+    if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(59).chain(['…']).collect() }
 }

@@ -82,13 +82,9 @@ impl Input {
         File::open(path)
             .and_then(|file| file.take(64 << 10).read_to_end(&mut head))
             .while_trying_to("read the file", path)?;
-        let extension = path
-            .extension()
-            .map(|extension| extension.to_string_lossy().to_lowercase())
-            .unwrap_or_default();
-        let first = head
-            .iter()
-            .find(|byte| !byte.is_ascii_whitespace() && !b"\xEF\xBB\xBF".contains(byte));
+        let extension =
+            path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let first = head.iter().find(|byte| !byte.is_ascii_whitespace() && !b"\xEF\xBB\xBF".contains(byte));
         match (first, extension.as_str()) {
             (None, _) => Err(bad(path, "is empty", "check that the export finished")),
             _ if head.starts_with(PARQUET_MAGIC) => Self::open_parquet(path),
@@ -97,11 +93,7 @@ impl Input {
                 "is named .parquet but does not begin like a Parquet file",
                 "rename it, or export it again",
             )),
-            (Some(b'['), _) => Err(bad(
-                path,
-                "is one JSON array",
-                "write one object per line (jq -c '.[]' does it)",
-            )),
+            (Some(b'['), _) => Err(bad(path, "is one JSON array", "write one object per line (jq -c '.[]' does it)")),
             (Some(b'{'), _) | (_, "jsonl" | "ndjson" | "json") => Self::open_json(path, metadata.len()),
             _ if head.contains(&0) => Err(bad(
                 path,
@@ -155,19 +147,9 @@ impl Input {
 
     fn open_parquet(path: &Path) -> Result<Self> {
         let reader = parquet_builder(path)?;
-        let columns = reader
-            .schema()
-            .fields()
-            .iter()
-            .map(|field| field.name().clone())
-            .collect();
+        let columns = reader.schema().fields().iter().map(|field| field.name().clone()).collect();
         let rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
-        Ok(Self {
-            path: path.to_owned(),
-            columns,
-            extent: Extent::Rows(rows),
-            kind: Kind::Parquet,
-        })
+        Ok(Self { path: path.to_owned(), columns, extent: Extent::Rows(rows), kind: Kind::Parquet })
     }
 
     fn open_csv(path: &Path, head: &[u8], bytes: u64) -> Result<Self> {
@@ -179,28 +161,14 @@ impl Input {
             .unwrap_or(b',');
         let mut record = csv::ByteRecord::new();
         let mut reader = csv_reader(path, delimiter)?.0;
-        reader
-            .read_byte_record(&mut record)
-            .map_err(|cause| csv_error(path, cause))?;
-        let columns = record
-            .iter()
-            .map(|name| String::from_utf8_lossy(name).trim().to_owned())
-            .collect();
-        Ok(Self {
-            path: path.to_owned(),
-            columns,
-            extent: Extent::Bytes(bytes),
-            kind: Kind::Csv { delimiter },
-        })
+        reader.read_byte_record(&mut record).map_err(|cause| csv_error(path, cause))?;
+        let columns = record.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        Ok(Self { path: path.to_owned(), columns, extent: Extent::Bytes(bytes), kind: Kind::Csv { delimiter } })
     }
 
     fn open_json(path: &Path, bytes: u64) -> Result<Self> {
-        let mut input = Self {
-            path: path.to_owned(),
-            columns: Vec::new(),
-            extent: Extent::Bytes(bytes),
-            kind: Kind::JsonLines,
-        };
+        let mut input =
+            Self { path: path.to_owned(), columns: Vec::new(), extent: Extent::Bytes(bytes), kind: Kind::JsonLines };
         let (mut columns, mut lines) = (Vec::<String>::new(), Lines::open(path)?);
         for _ in 0..SNIFFED_LINES {
             let Some((line, _)) = lines.next()? else { break };
@@ -211,11 +179,7 @@ impl Input {
             }
         }
         if columns.is_empty() {
-            return Err(bad(
-                path,
-                "has no JSON object in its first lines",
-                "write one object per line",
-            ));
+            return Err(bad(path, "has no JSON object in its first lines", "write one object per line"));
         }
         input.columns = columns;
         Ok(input)
@@ -225,15 +189,10 @@ impl Input {
         let (mut reader, since_row) = csv_reader(&self.path, delimiter)?;
         let mut record = csv::ByteRecord::new();
         let mut number = 0;
-        reader
-            .read_byte_record(&mut record)
-            .map_err(|cause| csv_error(&self.path, cause))?;
+        reader.read_byte_record(&mut record).map_err(|cause| csv_error(&self.path, cause))?;
         loop {
             since_row.set(0);
-            if !reader
-                .read_byte_record(&mut record)
-                .map_err(|cause| csv_error(&self.path, cause))?
-            {
+            if !reader.read_byte_record(&mut record).map_err(|cause| csv_error(&self.path, cause))? {
                 return Ok(());
             }
             number += 1;
@@ -241,11 +200,7 @@ impl Input {
             let flow = if record.len() == self.columns.len() {
                 visitor(number, &Row::Text(&record), at)?
             } else {
-                let why = format!(
-                    "has {} fields where the heading has {}",
-                    record.len(),
-                    self.columns.len()
-                );
+                let why = format!("has {} fields where the heading has {}", record.len(), self.columns.len());
                 visitor(number, &Row::Broken(&why, joined(&record).into()), at)?
             };
             if flow == Flow::Stop {
@@ -255,12 +210,8 @@ impl Input {
     }
 
     fn visit_json(&self, visitor: &mut dyn FnMut(u64, &Row<'_>, u64) -> Result<Flow>) -> Result<()> {
-        let places: HashMap<&str, usize> = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(index, name)| (name.as_str(), index))
-            .collect();
+        let places: HashMap<&str, usize> =
+            self.columns.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
         let mut lines = Lines::open(&self.path)?;
         let mut number = 0;
         while let Some((line, at)) = lines.next()? {
@@ -380,10 +331,7 @@ impl Lines {
             }
         }
         // What is not UTF-8 is no JSON either, and is rejected as such.
-        let text = std::str::from_utf8(&self.line)
-            .unwrap_or("(not UTF-8)")
-            .trim()
-            .trim_start_matches('\u{feff}');
+        let text = std::str::from_utf8(&self.line).unwrap_or("(not UTF-8)").trim().trim_start_matches('\u{feff}');
         Ok(Some((text, self.position)))
     }
 }
@@ -399,9 +347,7 @@ impl Read for Guarded {
         let read = self.inner.read(buffer)?;
         self.since_row.set(self.since_row.get() + read as u64);
         if self.since_row.get() > LONGEST_ROW_BYTES + buffer.len() as u64 {
-            return Err(std::io::Error::other(
-                "a row is longer than 4 MiB; a quote may never have been closed",
-            ));
+            return Err(std::io::Error::other("a row is longer than 4 MiB; a quote may never have been closed"));
         }
         Ok(read)
     }
@@ -410,16 +356,9 @@ impl Read for Guarded {
 fn csv_reader(path: &Path, delimiter: u8) -> Result<(csv::Reader<Guarded>, Rc<SharedCell<u64>>)> {
     let inner = File::open(path).while_trying_to("read the file", path)?;
     let since_row = Rc::new(SharedCell::new(0));
-    let guarded = Guarded {
-        inner,
-        since_row: since_row.clone(),
-    };
+    let guarded = Guarded { inner, since_row: since_row.clone() };
     let mut builder = csv::ReaderBuilder::new();
-    builder
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .buffer_capacity(1 << 20);
+    builder.has_headers(false).flexible(true).delimiter(delimiter).buffer_capacity(1 << 20);
     Ok((builder.from_reader(guarded), since_row))
 }
 
@@ -441,23 +380,11 @@ fn csv_error(path: &Path, cause: csv::Error) -> Error {
     if let csv::ErrorKind::Io(cause) = cause.into_kind()
         && cause.kind() != std::io::ErrorKind::Other
     {
-        return Error::Io {
-            doing: "read the file",
-            path: path.to_owned(),
-            cause,
-        };
+        return Error::Io { doing: "read the file", path: path.to_owned(), cause };
     }
-    Error::BadFile {
-        path: path.to_owned(),
-        what,
-        advice: "check its quotes and export it again",
-    }
+    Error::BadFile { path: path.to_owned(), what, advice: "check its quotes and export it again" }
 }
 
 fn bad(path: &Path, what: &str, advice: &'static str) -> Error {
-    Error::BadFile {
-        path: path.to_owned(),
-        what: what.to_owned(),
-        advice,
-    }
+    Error::BadFile { path: path.to_owned(), what: what.to_owned(), advice }
 }

@@ -51,41 +51,13 @@ const FIELDS: [(Field, &str, &[&str]); 20] = [
         ],
     ),
     (F::Chain, "chain", &["chain", "blockchain", "network", "chainid"]),
-    (
-        F::Market,
-        "market",
-        &["market", "marketid", "pool", "poolname", "protocol", "project"],
-    ),
+    (F::Market, "market", &["market", "marketid", "pool", "poolname", "protocol", "project"]),
     (F::Version, "version", &["version", "protocolversion"]),
-    (
-        F::BlockNumber,
-        "block_number",
-        &["blocknumber", "evtblocknumber", "block", "blocknum"],
-    ),
-    (
-        F::TxHash,
-        "tx_hash",
-        &["txhash", "transactionhash", "evttxhash", "tx", "hash", "txid"],
-    ),
+    (F::BlockNumber, "block_number", &["blocknumber", "evtblocknumber", "block", "blocknum"]),
+    (F::TxHash, "tx_hash", &["txhash", "transactionhash", "evttxhash", "tx", "hash", "txid"]),
     (F::LogIndex, "log_index", &["logindex", "evtindex", "eventindex"]),
-    (
-        F::User,
-        "user",
-        &[
-            "user",
-            "liquidatee",
-            "borrower",
-            "liquidateduser",
-            "useraddress",
-            "violator",
-            "account",
-        ],
-    ),
-    (
-        F::Liquidator,
-        "liquidator",
-        &["liquidator", "liquidatoraddress", "keeper"],
-    ),
+    (F::User, "user", &["user", "liquidatee", "borrower", "liquidateduser", "useraddress", "violator", "account"]),
+    (F::Liquidator, "liquidator", &["liquidator", "liquidatoraddress", "keeper"]),
     (
         F::CollateralAsset,
         "collateral_asset",
@@ -98,11 +70,7 @@ const FIELDS: [(Field, &str, &[&str]); 20] = [
             "collateral",
         ],
     ),
-    (
-        F::CollateralSymbol,
-        "collateral_symbol",
-        &["collateralsymbol", "collateralassetsymbol", "collateraltokensymbol"],
-    ),
+    (F::CollateralSymbol, "collateral_symbol", &["collateralsymbol", "collateralassetsymbol", "collateraltokensymbol"]),
     (
         F::CollateralAmount,
         "collateral_amount",
@@ -115,11 +83,7 @@ const FIELDS: [(Field, &str, &[&str]); 20] = [
             "collateralraw",
         ],
     ),
-    (
-        F::CollateralPriceUsd,
-        "collateral_price_usd",
-        &["collateralpriceusd", "collateralprice"],
-    ),
+    (F::CollateralPriceUsd, "collateral_price_usd", &["collateralpriceusd", "collateralprice"]),
     (
         F::CollateralUsd,
         "collateral_usd",
@@ -134,21 +98,9 @@ const FIELDS: [(Field, &str, &[&str]); 20] = [
     (
         F::DebtAsset,
         "debt_asset",
-        &[
-            "debtasset",
-            "debttoken",
-            "debtaddress",
-            "debttokenaddress",
-            "debtassetaddress",
-            "principal",
-            "debt",
-        ],
+        &["debtasset", "debttoken", "debtaddress", "debttokenaddress", "debtassetaddress", "principal", "debt"],
     ),
-    (
-        F::DebtSymbol,
-        "debt_symbol",
-        &["debtsymbol", "debtassetsymbol", "debttokensymbol", "principalsymbol"],
-    ),
+    (F::DebtSymbol, "debt_symbol", &["debtsymbol", "debtassetsymbol", "debttokensymbol", "principalsymbol"]),
     (
         F::DebtAmount,
         "debt_amount",
@@ -167,30 +119,16 @@ const FIELDS: [(Field, &str, &[&str]); 20] = [
     (
         F::DebtUsd,
         "debt_usd",
-        &[
-            "debtusd",
-            "debtamountusd",
-            "debtrepaidusd",
-            "repaidusd",
-            "debttocoverusd",
-            "debtvalueusd",
-        ],
+        &["debtusd", "debtamountusd", "debtrepaidusd", "repaidusd", "debttocoverusd", "debtvalueusd"],
     ),
-    (
-        F::ProtocolFeeUsd,
-        "protocol_fee_usd",
-        &["protocolfeeusd", "liquidationprotocolfeeusd"],
-    ),
+    (F::ProtocolFeeUsd, "protocol_fee_usd", &["protocolfeeusd", "liquidationprotocolfeeusd"]),
 ];
 
 impl Field {
     /// The name by which `--map` knows it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        FIELDS
-            .iter()
-            .find(|(field, ..)| *field == self)
-            .map_or("", |(_, name, _)| name)
+        FIELDS.iter().find(|(field, ..)| *field == self).map_or("", |(_, name, _)| name)
     }
 }
 
@@ -209,27 +147,19 @@ impl Mapping {
         let normal: Vec<String> = columns.iter().map(|column| normalised(column)).collect();
         let mut mapping = Self::default();
         for (field, _, names) in FIELDS {
-            if let Some(column) = names
-                .iter()
-                .find_map(|name| normal.iter().position(|column| column == name))
-            {
+            if let Some(column) = names.iter().find_map(|name| normal.iter().position(|column| column == name)) {
                 mapping.columns.insert(field, column);
             }
         }
         for (name, column) in overrides {
-            let field = FIELDS
-                .iter()
-                .find(|(_, known, _)| known == name)
-                .map(|(field, ..)| *field);
+            let field = FIELDS.iter().find(|(_, known, _)| known == name).map(|(field, ..)| *field);
             let field = field.ok_or_else(|| unknown("field", name, &FIELDS.map(|(_, name, _)| name.to_owned())))?;
             if column.is_empty() {
                 mapping.columns.remove(&field);
                 continue;
             }
-            let place = columns
-                .iter()
-                .position(|known| known == column)
-                .ok_or_else(|| unknown("column", column, columns))?;
+            let place =
+                columns.iter().position(|known| known == column).ok_or_else(|| unknown("column", column, columns))?;
             mapping.columns.insert(field, place);
         }
         Ok(mapping)
@@ -248,11 +178,7 @@ impl Mapping {
 }
 
 fn normalised(column: &str) -> String {
-    column
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect()
+    column.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 fn unknown(kind: &str, name: &str, known: &[String]) -> Error {
@@ -270,15 +196,10 @@ mod tests {
 
     fn check(columns: &[&str], overrides: &[(&str, &str)], expected: &[(Field, &str)]) {
         let columns: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
-        let overrides: Vec<_> = overrides
-            .iter()
-            .map(|&(field, column)| (field.to_owned(), column.to_owned()))
-            .collect();
+        let overrides: Vec<_> =
+            overrides.iter().map(|&(field, column)| (field.to_owned(), column.to_owned())).collect();
         let mapping = Mapping::recognise(&columns, &overrides).unwrap();
-        let found: Vec<_> = mapping
-            .iter()
-            .map(|(field, column)| (field, columns[column].as_str()))
-            .collect();
+        let found: Vec<_> = mapping.iter().map(|(field, column)| (field, columns[column].as_str())).collect();
         assert_eq!(found, expected);
     }
 
@@ -309,11 +230,7 @@ mod tests {
                 (F::DebtAmount, "debtToCover"),
             ],
         );
-        check(
-            &["date", "Timestamp", "Liquidatee"],
-            &[],
-            &[(F::Time, "Timestamp"), (F::User, "Liquidatee")],
-        );
+        check(&["date", "Timestamp", "Liquidatee"], &[], &[(F::Time, "Timestamp"), (F::User, "Liquidatee")]);
     }
 
     #[test]
@@ -330,9 +247,7 @@ mod tests {
     fn what_does_not_exist_is_named_with_what_does() {
         let columns = vec!["a".to_owned()];
         for (field, column, expected) in [("users", "a", "field \"users\""), ("user", "b", "column \"b\"")] {
-            let error = Mapping::recognise(&columns, &[(field.to_owned(), column.to_owned())])
-                .unwrap_err()
-                .to_string();
+            let error = Mapping::recognise(&columns, &[(field.to_owned(), column.to_owned())]).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

@@ -76,26 +76,13 @@ pub struct Plan {
 pub fn plan(path: &Path, settings: Settings) -> Result<Plan> {
     let input = Input::open(path)?;
     let mapping = Mapping::recognise(input.columns(), &settings.overrides)?;
-    let plan = Plan {
-        input,
-        mapping,
-        settings,
-    };
+    let plan = Plan { input, mapping, settings };
     match plan.missing() {
         None => Ok(plan),
         Some((what, advice)) => {
-            let columns: Vec<String> = plan
-                .input
-                .columns()
-                .iter()
-                .take(40)
-                .map(|column| printable(column))
-                .collect();
+            let columns: Vec<String> = plan.input.columns().iter().take(40).map(|column| printable(column)).collect();
             let what = format!("{}: {what} (its columns: {})", path.display(), columns.join(", "));
-            Err(Error::Unfit {
-                what,
-                advice: advice.to_owned(),
-            })
+            Err(Error::Unfit { what, advice: advice.to_owned() })
         }
     }
 }
@@ -129,18 +116,10 @@ impl Plan {
     #[must_use]
     pub fn columns(&self) -> (Vec<(Field, &str)>, Vec<&str>) {
         let columns = self.input.columns();
-        let read = self
-            .mapping
-            .iter()
-            .map(|(field, column)| (field, columns[column].as_str()))
-            .collect();
+        let read = self.mapping.iter().map(|(field, column)| (field, columns[column].as_str())).collect();
         let is_read = |index: usize| self.mapping.iter().any(|(_, column)| column == index);
-        let unread = columns
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| !is_read(*index))
-            .map(|(_, name)| name.as_str())
-            .collect();
+        let unread =
+            columns.iter().enumerate().filter(|(index, _)| !is_read(*index)).map(|(_, name)| name.as_str()).collect();
         (read, unread)
     }
 
@@ -168,23 +147,10 @@ impl Plan {
         let has_any = |fields: &[Field]| fields.iter().any(|field| has(*field));
         let given = &self.settings;
         let lacks = [
+            (!has(Field::Time), "no column is recognised as the time", "name it with --map time=COLUMN"),
+            (!has(Field::User), "no column is recognised as the liquidated user", "name it with --map user=COLUMN"),
             (
-                !has(Field::Time),
-                "no column is recognised as the time",
-                "name it with --map time=COLUMN",
-            ),
-            (
-                !has(Field::User),
-                "no column is recognised as the liquidated user",
-                "name it with --map user=COLUMN",
-            ),
-            (
-                !has_any(&[
-                    Field::CollateralAsset,
-                    Field::CollateralSymbol,
-                    Field::DebtAsset,
-                    Field::DebtSymbol,
-                ]),
+                !has_any(&[Field::CollateralAsset, Field::CollateralSymbol, Field::DebtAsset, Field::DebtSymbol]),
                 "no column is recognised as the collateral or debt token",
                 "name one with --map collateral_symbol=COLUMN or --map debt_symbol=COLUMN (or …_asset for addresses)",
             ),
@@ -204,10 +170,7 @@ impl Plan {
                 "add --amounts tokens (1.5) or --amounts raw (1500000000000000000)",
             ),
         ];
-        lacks
-            .into_iter()
-            .find(|(lacking, ..)| *lacking)
-            .map(|(_, what, advice)| (what, advice))
+        lacks.into_iter().find(|(lacking, ..)| *lacking).map(|(_, what, advice)| (what, advice))
     }
 }
 

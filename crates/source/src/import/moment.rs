@@ -48,9 +48,7 @@ pub(crate) fn from_epoch(value: i128) -> Option<(TimeUs, Form)> {
         (value, Form::EpochMicroseconds),
         (value.div_euclid(1_000), Form::EpochNanoseconds),
     ];
-    candidates
-        .into_iter()
-        .find_map(|(micros, form)| Some((TimeUs(i64::try_from(micros).ok()?).plausible()?, form)))
+    candidates.into_iter().find_map(|(micros, form)| Some((TimeUs(i64::try_from(micros).ok()?).plausible()?, form)))
 }
 
 /// Reads an epoch or an ISO 8601 moment.
@@ -61,19 +59,13 @@ pub(crate) fn from_text(text: &str) -> Option<(TimeUs, Form)> {
         return from_epoch(epoch);
     }
     // SQL dashboards write `2021-05-19 13:00:00.000 UTC`, databases `2021-05-19 13:00:00+00`.
-    let without_utc = text
-        .strip_suffix("UTC")
-        .or_else(|| text.strip_suffix("utc"))
-        .map(|rest| format!("{}Z", rest.trim_end()));
+    let without_utc =
+        text.strip_suffix("UTC").or_else(|| text.strip_suffix("utc")).map(|rest| format!("{}Z", rest.trim_end()));
     let zoned = without_utc.as_deref().unwrap_or(text);
     let (time, form) = if let Ok(moment) = zoned.parse::<jiff::Timestamp>() {
         (moment.as_microsecond(), Form::Zoned)
     } else {
-        let form = if text.len() > "2021-05-19".len() {
-            Form::Naive
-        } else {
-            Form::DateOnly
-        };
+        let form = if text.len() > "2021-05-19".len() { Form::Naive } else { Form::DateOnly };
         let civil = if form == Form::DateOnly {
             text.parse::<jiff::civil::Date>().ok()?.at(0, 0, 0, 0)
         } else {
@@ -106,10 +98,7 @@ mod tests {
         ] {
             assert_eq!(from_text(text), Some((moment, form)), "{text}");
         }
-        assert_eq!(
-            from_text("2021-05-19"),
-            Some((TimeUs(1_621_382_400_000_000), Form::DateOnly))
-        );
+        assert_eq!(from_text("2021-05-19"), Some((TimeUs(1_621_382_400_000_000), Form::DateOnly)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::input::Flow;
 use super::{Plan, key};
 use crate::archive::footer::TimeRange;
 use crate::archive::liquidations::{self, KeyKind, Row};
-use crate::archive::publish::FinishedFile;
+use crate::archive::publish::{BackgroundFile, FinishedFile};
 use crate::archive::{DataFile, Footer, PendingFile, Scan, Span, Table, Writer, rejects};
 use crate::error::{Error, IoContext, Result};
 use crate::spill::{Equal, Partitions};
@@ -75,10 +75,7 @@ pub fn run(plan: &Plan, tokens: &Tokens, writer: &Writer, progress: &mut dyn FnM
     let sha256 = sha256_of(plan.path())?;
     let archive = writer.archive();
     let held = archive.files(&plan.settings.dataset, Table::Liquidations)?;
-    if let Some(file) = held
-        .iter()
-        .find(|file| file.footer.note("source_sha256") == Some(&sha256))
-    {
+    if let Some(file) = held.iter().find(|file| file.footer.note("source_sha256") == Some(&sha256)) {
         return already_imported(plan, file);
     }
     let mut import = Import::begin(plan, tokens, writer)?;
@@ -89,20 +86,13 @@ pub fn run(plan: &Plan, tokens: &Tokens, writer: &Writer, progress: &mut dyn FnM
         }
         Ok(Flow::Continue)
     })?;
-    progress(Progress {
-        rows: import.outcome.rows,
-        at: plan.extent().total(),
-    });
+    progress(Progress { rows: import.outcome.rows, at: plan.extent().total() });
     import.publish(&held, &sha256)
 }
 
 fn already_imported(plan: &Plan, file: &DataFile) -> Result<Outcome> {
     if file.footer.note("settings") == Some(&plan.describe()) {
-        return Ok(Outcome {
-            already_imported: true,
-            file: Some(file.path.clone()),
-            ..Outcome::default()
-        });
+        return Ok(Outcome { already_imported: true, file: Some(file.path.clone()), ..Outcome::default() });
     }
     let what = format!(
         "{}: the same file is in dataset {} already, read with other settings",
@@ -117,10 +107,7 @@ impl Plan {
     /// Everything that decides how a row is read, in one line.
     fn describe(&self) -> String {
         let (columns, _) = self.columns();
-        let columns: Vec<String> = columns
-            .iter()
-            .map(|(field, column)| format!("{}={column}", field.name()))
-            .collect();
+        let columns: Vec<String> = columns.iter().map(|(field, column)| format!("{}={column}", field.name())).collect();
         let given = &self.settings;
         format!(
             "columns[{}] chain[{}] market[{}] version[{}] amounts[{}]",
@@ -142,7 +129,8 @@ struct Import<'a> {
     writer: &'a Writer,
     converter: Converter<'a>,
     rows: liquidations::Rows,
-    file: PendingFile,
+    /// `None` once the disk refused and its reason was asked for.
+    file: Option<BackgroundFile>,
     rejected: rejects::Rows,
     rejects_file: PendingFile,
     /// Key, then 0 for an event the dataset holds or the row's number: of equal keys the one to keep sorts first.
@@ -159,11 +147,11 @@ impl<'a> Import<'a> {
             writer,
             converter: Converter::new(&plan.mapping, &plan.settings, tokens),
             rows: liquidations::Rows::default(),
-            file: PendingFile::create(
+            file: Some(BackgroundFile::create(
                 &folder(Table::Liquidations),
                 liquidations::SCHEMA.clone(),
                 liquidations::properties(),
-            )?,
+            )?),
             rejected: rejects::Rows::default(),
             rejects_file: PendingFile::create(&folder(Table::Rejects), rejects::SCHEMA.clone(), rejects::properties())?,
             keys: Partitions::new(Equal::Keep, KEY_BUDGET_BYTES),
@@ -179,36 +167,14 @@ impl<'a> Import<'a> {
                 let (key, key_kind) = key::of(time, &liquidation);
                 self.keys.push(first_word(&key), record(&key, number))?;
                 *self.outcome.keys.entry(key_kind).or_default() += 1;
-                self.times = Some(
-                    self.times
-                        .map_or((time, time), |(from, to)| (from.min(time), to.max(time))),
-                );
+                self.times = Some(self.times.map_or((time, time), |(from, to)| (from.min(time), to.max(time))));
                 let standing = self.plan.settings.standing;
-                self.rows.push(&Row {
-                    time,
-                    liquidation: &liquidation,
-                    standing,
-                    source_row: number,
-                    key,
-                    key_kind,
-                });
-                if self.rows.len() >= BATCH_ROWS {
-                    self.flush()
-                } else {
-                    Ok(())
-                }
+                self.rows.push(&Row { time, liquidation: &liquidation, standing, source_row: number, key, key_kind });
+                if self.rows.len() >= BATCH_ROWS { self.flush() } else { Ok(()) }
             }
             Err(Rejection { reason, detail }) => {
-                let text: String = row
-                    .text(self.plan.input.columns())
-                    .chars()
-                    .take(LONGEST_REJECTED_CHARS)
-                    .collect();
-                let tally = self
-                    .outcome
-                    .rejected
-                    .entry(reason)
-                    .or_insert_with(|| (0, number, detail.clone()));
+                let text: String = row.text(self.plan.input.columns()).chars().take(LONGEST_REJECTED_CHARS).collect();
+                let tally = self.outcome.rejected.entry(reason).or_insert_with(|| (0, number, detail.clone()));
                 tally.0 += 1;
                 self.reject(number, reason, &detail, Some(&text))
             }
@@ -217,37 +183,33 @@ impl<'a> Import<'a> {
 
     fn reject(&mut self, number: u64, reason: &str, detail: &str, text: Option<&str>) -> Result<()> {
         self.rejected.push(number, reason, detail, text);
-        if self.rejected.bytes() >= REJECT_BATCH_BYTES {
-            self.flush_rejects()
-        } else {
-            Ok(())
-        }
+        if self.rejected.bytes() >= REJECT_BATCH_BYTES { self.flush_rejects() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
-        let batch = self
-            .rows
-            .take()
-            .map_err(|cause| Error::arrow(self.plan.path(), &cause))?;
-        self.file.write(&batch)
+        let batch = self.rows.take().map_err(|cause| Error::arrow(self.plan.path(), &cause))?;
+        if self.file.as_ref().is_some_and(|file| file.write(batch)) { Ok(()) } else { self.written().map(drop) }
+    }
+
+    /// Waits for the file to be written.
+    fn written(&mut self) -> Result<PendingFile> {
+        self.file.take().expect("a file is waited for once, at its end or at the disk's refusal").join()
     }
 
     fn flush_rejects(&mut self) -> Result<()> {
-        let batch = self
-            .rejected
-            .take()
-            .map_err(|cause| Error::arrow(self.plan.path(), &cause))?;
+        let batch = self.rejected.take().map_err(|cause| Error::arrow(self.plan.path(), &cause))?;
         self.rejects_file.write(&batch)
     }
 
     fn publish(mut self, held: &[DataFile], sha256: &str) -> Result<Outcome> {
         self.flush()?;
+        let file = self.written()?;
         self.remember_held(held)?;
         let repeats = self.find_repeats()?;
         self.flush_rejects()?;
         self.outcome.spilled = self.keys.spilled();
         self.outcome.noticed = self.converter.noticed().clone();
-        self.outcome.taken = self.file.rows() - repeats.len() as u64;
+        self.outcome.taken = file.rows() - repeats.len() as u64;
         let span = self.times.map_or(Span::Empty, |(from, to)| Span::Times { from, to });
         let name = format!("{}-{}.parquet", span.file_stem(), &sha256[..8]);
         let footer = |table| Footer {
@@ -262,7 +224,7 @@ impl<'a> Import<'a> {
             self.outcome.rejects_file = Some(self.rejects_file.publish(&rejects_footer, &name)?);
         }
         if self.outcome.taken > 0 {
-            let finished = self.file.finish(&data_footer)?;
+            let finished = file.finish(&data_footer)?;
             let finished = if repeats.is_empty() {
                 finished
             } else {
@@ -276,10 +238,7 @@ impl<'a> Import<'a> {
     /// Adds the keys of what the dataset holds in the same stretch of time.
     fn remember_held(&mut self, held: &[DataFile]) -> Result<()> {
         let Some((from, to)) = self.times else { return Ok(()) };
-        let range = TimeRange {
-            from,
-            until: TimeUs(to.0.saturating_add(1)),
-        };
+        let range = TimeRange { from, until: TimeUs(to.0.saturating_add(1)) };
         for chunk in Scan::of(&["event_key"]).within(range).chunks(held) {
             for batch in chunk.read()? {
                 for key in batch?.column(0).as_fixed_size_binary().value_data().as_chunks::<16>().0 {
@@ -296,10 +255,8 @@ impl<'a> Import<'a> {
         for partition in 0..self.keys.count() {
             let records = self.keys.sorted(partition)?;
             for same in records.chunk_by(|a, b| a[..16] == b[..16]) {
-                let numbers: Vec<u64> = same
-                    .iter()
-                    .map(|record| u64::from_be_bytes(*record[16..].as_array().unwrap_or(&[0; 8])))
-                    .collect();
+                let numbers: Vec<u64> =
+                    same.iter().map(|record| u64::from_be_bytes(*record[16..].as_array().unwrap_or(&[0; 8]))).collect();
                 let first = numbers[0];
                 for number in numbers[1..].iter().copied().filter(|number| *number != 0) {
                     repeats.push((number, first));
@@ -321,12 +278,8 @@ impl<'a> Import<'a> {
 
     fn notes(&self, sha256: &str) -> BTreeMap<String, String> {
         let settings = &self.plan.settings;
-        let file_name = self
-            .plan
-            .path()
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let file_name =
+            self.plan.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let weak = self.outcome.keys.contains_key(&KeyKind::Fields);
         [
             ("dataset", settings.dataset.to_string()),
@@ -334,10 +287,7 @@ impl<'a> Import<'a> {
             ("source_file", file_name),
             ("source_sha256", sha256.to_owned()),
             ("settings", self.plan.describe()),
-            (
-                "event_key_weakness",
-                if weak { key::WEAKNESS } else { "none" }.to_owned(),
-            ),
+            ("event_key_weakness", if weak { key::WEAKNESS } else { "none" }.to_owned()),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
@@ -360,11 +310,8 @@ fn without_rows(
         for batch in chunk.read()? {
             let batch = batch?;
             let numbers = batch["source_row"].as_primitive::<arrow_array::types::UInt64Type>();
-            let keep: BooleanArray = numbers
-                .values()
-                .iter()
-                .map(|number| Some(rows.binary_search(number).is_err()))
-                .collect();
+            let keep: BooleanArray =
+                numbers.values().iter().map(|number| Some(rows.binary_search(number).is_err())).collect();
             kept.write(&filter_record_batch(&batch, &keep).map_err(|cause| Error::arrow(finished.path(), &cause))?)?;
         }
     }

@@ -23,11 +23,7 @@ impl Axis {
         let step = nice((high - low) / f64::from(ticks.max(1)), &[1.0, 2.0, 2.5, 5.0, 10.0]);
         let above = whole(high / step);
         let below = whole(-low / step);
-        Self {
-            step,
-            below,
-            above: if above + below == 0 { 1 } else { above },
-        }
+        Self { step, below, above: if above + below == 0 { 1 } else { above } }
     }
 
     /// A scale for counts up to `most` with the ticks where this one has them, so that one grid
@@ -41,11 +37,7 @@ impl Axis {
         } else if step < 10.0 {
             step = step.ceil();
         }
-        Self {
-            step,
-            below: self.below,
-            above,
-        }
+        Self { step, below: self.below, above }
     }
 
     /// Where a value stands, from 0 at the bottom to 1 at the top.
@@ -81,11 +73,7 @@ impl Axis {
 /// A number in three significant digits and a letter for its thousands: "$48.2M", "350k".
 pub(super) fn compact(value: f64, prefix: &str) -> String {
     if value == 0.0 || !value.is_finite() {
-        return if value == 0.0 {
-            format!("{prefix}0")
-        } else {
-            "no value".to_owned()
-        };
+        return if value == 0.0 { format!("{prefix}0") } else { "no value".to_owned() };
     }
     // Rounding first, so that 999,999 reads as 1M and not as 1000k.
     let Ok(rounded) = format!("{value:.2e}").parse::<f64>() else {
@@ -103,11 +91,7 @@ pub(super) fn compact(value: f64, prefix: &str) -> String {
         _ => 5,
     };
     let text = format!("{scaled:.decimals$}");
-    let text = if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        &text
-    };
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     signed(prefix, &format!("{text}{letter}"))
 }
 
@@ -153,10 +137,7 @@ fn nice(least: f64, round: &[f64]) -> f64 {
         return 1.0;
     }
     let power = 10_f64.powi(least_power(least));
-    let fits = round
-        .iter()
-        .map(|mantissa| mantissa * power)
-        .find(|step| *step >= least * (1.0 - 1e-9));
+    let fits = round.iter().map(|mantissa| mantissa * power).find(|step| *step >= least * (1.0 - 1e-9));
     fits.unwrap_or(power * 10.0)
 }
 
@@ -164,9 +145,7 @@ fn nice(least: f64, round: &[f64]) -> f64 {
 /// the platform's logarithm.
 fn least_power(value: f64) -> i32 {
     let text = format!("{value:e}");
-    text.split_once('e')
-        .and_then(|(_, power)| power.parse().ok())
-        .unwrap_or(0)
+    text.split_once('e').and_then(|(_, power)| power.parse().ok()).unwrap_or(0)
 }
 
 /// Whether a number is whole but for rounding.

@@ -35,22 +35,13 @@ pub(super) fn draw(chart: &Bars) -> String {
     let names = names(shown, left, right);
 
     let legend = frame::legend(&chart.scales);
-    let top = frame::header(
-        &mut canvas,
-        &chart.caption,
-        if shown.is_empty() { &[] } else { &legend },
-    );
+    let top = frame::header(&mut canvas, &chart.caption, if shown.is_empty() { &[] } else { &legend });
     let bottom = frame::footer(&mut canvas, &notes(chart, shown, names.every));
     if shown.is_empty() {
         frame::nothing(&mut canvas, top, bottom);
         return canvas.finish(&chart.caption.title);
     }
-    let plot = Plot {
-        left,
-        right,
-        top,
-        bottom: bottom - names.height,
-    };
+    let plot = Plot { left, right, top, bottom: bottom - names.height };
     frame::grid(&mut canvas, plot, axis);
     frame::scale(&mut canvas, plot, axis, &prefix, Side::Left);
     frame::scale(&mut canvas, plot, counts, "", Side::Right);
@@ -84,27 +75,14 @@ fn notes(chart: &Bars, shown: &[Bar], every: usize) -> Vec<String> {
 /// How the names fit: level, else slanted, else upright, else only some of them.
 fn names(bars: &[Bar], left: f64, right: f64) -> Names {
     let slot = slot(bars.len(), right - left);
-    let longest = bars
-        .iter()
-        .map(|bar| SMALL.width(&clean(&bar.label)))
-        .fold(0.0, f64::max);
+    let longest = bars.iter().map(|bar| SMALL.width(&clean(&bar.label))).fold(0.0, f64::max);
     let room = slot - 10.0;
     if longest <= room {
-        return Names {
-            turn: 0.0,
-            room,
-            height: 26.0,
-            every: 1,
-        };
+        return Names { turn: 0.0, room, height: 26.0, every: 1 };
     }
     // Few bars leave room for a second line, which reads better than slanted names.
     if slot >= 100.0 {
-        return Names {
-            turn: 0.0,
-            room,
-            height: 42.0,
-            every: 1,
-        };
+        return Names { turn: 0.0, room, height: 42.0, every: 1 };
     }
     let every = (1..=bars.len()).find(|n| slot * length_of(*n) >= 13.0).unwrap_or(1);
     if slot >= 20.0 {
@@ -112,19 +90,9 @@ fn names(bars: &[Bar], left: f64, right: f64) -> Names {
         let (sin, cos) = (0.642_787_6, 0.766_044_4);
         // The first name slants out to the left and has to stay on the page.
         let room = ((left + slot / 2.0 - 12.0) / cos).min(140.0);
-        return Names {
-            turn,
-            room,
-            height: longest.min(room) * sin + 24.0,
-            every,
-        };
+        return Names { turn, room, height: longest.min(room) * sin + 24.0, every };
     }
-    Names {
-        turn: -90.0,
-        room: 110.0,
-        height: longest.min(110.0) + 16.0,
-        every,
-    }
+    Names { turn: -90.0, room: 110.0, height: longest.min(110.0) + 16.0, every }
 }
 
 /// A number of things as a length.
@@ -167,14 +135,8 @@ fn line(canvas: &mut Canvas, plot: Plot, axis: Axis, bars: &[Bar]) {
         data.push_str(&format!("{}{} {}", if at == 0 { "M" } else { "L" }, num(*x), num(*y)));
     }
     // The white line under it keeps the line apart from the bars it crosses.
-    canvas.path(
-        &data,
-        r##"fill="none" stroke="#ffffff" stroke-width="4" stroke-linejoin="round""##,
-    );
-    canvas.path(
-        &data,
-        &format!(r#"fill="none" stroke="{RUST}" stroke-width="2" stroke-linejoin="round""#),
-    );
+    canvas.path(&data, r##"fill="none" stroke="#ffffff" stroke-width="4" stroke-linejoin="round""##);
+    canvas.path(&data, &format!(r#"fill="none" stroke="{RUST}" stroke-width="2" stroke-linejoin="round""#));
     if bars.len() <= 80 {
         for place in places {
             canvas.disc(place, 3.6, RUST, "#ffffff");
@@ -187,11 +149,8 @@ fn labels(canvas: &mut Canvas, plot: Plot, names: Names, bars: &[Bar]) {
     for (at, bar) in bars.iter().enumerate().filter(|(at, _)| at % names.every == 0) {
         let (x, y) = (middle(plot, bars.len(), at), plot.bottom);
         let name = clean(&bar.label);
-        let (name, style) = if name.is_empty() {
-            ("(no name)".to_owned(), Style::new(SMALL, GREY))
-        } else {
-            (name, style)
-        };
+        let (name, style) =
+            if name.is_empty() { ("(no name)".to_owned(), Style::new(SMALL, GREY)) } else { (name, style) };
         if names.turn == 0.0 {
             let mut y = y + 18.0;
             for line in SMALL.wrap(&name, names.room, 2) {

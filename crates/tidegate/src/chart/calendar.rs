@@ -71,17 +71,9 @@ pub(super) fn ticks(from_s: i64, to_s: i64, most: i64) -> Vec<Tick> {
     for at_s in places(step, from_s, to_s) {
         let Some(at) = moment(at_s) else { continue };
         let (label, belongs) = name(step, at);
-        let says = if belongs == under {
-            String::new()
-        } else {
-            belongs.clone()
-        };
+        let says = if belongs == under { String::new() } else { belongs.clone() };
         under = belongs;
-        out.push(Tick {
-            at_s,
-            label,
-            under: says,
-        });
+        out.push(Tick { at_s, label, under: says });
     }
     out
 }
@@ -106,10 +98,7 @@ fn moment(at_s: i64) -> Option<DateTime> {
 }
 
 fn second(at: Date) -> Option<i64> {
-    Offset::UTC
-        .to_timestamp(at.to_datetime(Time::midnight()))
-        .ok()
-        .map(Timestamp::as_second)
+    Offset::UTC.to_timestamp(at.to_datetime(Time::midnight())).ok().map(Timestamp::as_second)
 }
 
 fn name(step: Step, at: DateTime) -> (String, String) {
@@ -132,17 +121,10 @@ fn places(step: Step, from_s: i64, to_s: i64) -> Vec<i64> {
     match step {
         Step::Seconds(step) => {
             let start = from_s.div_euclid(step) * step;
-            (0..)
-                .map(|n| start + n * step)
-                .take_while(|at| *at <= to_s)
-                .filter(inside)
-                .collect()
+            (0..).map(|n| start + n * step).take_while(|at| *at <= to_s).filter(inside).collect()
         }
         Step::Days(step) => {
-            let days = first
-                .date()
-                .series(jiff::Span::new().days(1))
-                .take_while(|day| *day <= last.date());
+            let days = first.date().series(jiff::Span::new().days(1)).take_while(|day| *day <= last.date());
             // A step that ends less than half of itself before the next month would crowd the first.
             let kept = days.filter(|day| {
                 let into = day.day() - 1;

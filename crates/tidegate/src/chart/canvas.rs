@@ -55,13 +55,7 @@ pub(super) struct Style {
 impl Style {
     /// A plain text that starts at its place.
     pub(super) const fn new(face: Type, fill: &'static str) -> Self {
-        Self {
-            face,
-            fill,
-            anchor: Anchor::Start,
-            turn: 0.0,
-            halo: false,
-        }
+        Self { face, fill, anchor: Anchor::Start, turn: 0.0, halo: false }
     }
 
     /// The same, anchored otherwise.
@@ -104,9 +98,7 @@ impl Canvas {
     pub(super) fn rect(&mut self, rect: Rect, fill: &str, more: &str) {
         let Rect { x, y, w, h } = rect;
         let (x, y, w, h) = (num(x), num(y), num(w), num(h));
-        self.push(&format!(
-            r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" fill="{fill}"{more}/>"#
-        ));
+        self.push(&format!(r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" fill="{fill}"{more}/>"#));
     }
 
     /// Adds a rectangle that says a text when it is pointed at.
@@ -122,9 +114,7 @@ impl Canvas {
     pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), stroke: &str, width: f64) {
         let (a, b, c, d) = (num(from.0), num(from.1), num(to.0), num(to.1));
         let width = num(width);
-        self.push(&format!(
-            r#"<line x1="{a}" y1="{b}" x2="{c}" y2="{d}" stroke="{stroke}" stroke-width="{width}"/>"#
-        ));
+        self.push(&format!(r#"<line x1="{a}" y1="{b}" x2="{c}" y2="{d}" stroke="{stroke}" stroke-width="{width}"/>"#));
     }
 
     /// Adds a path with the attributes given.
@@ -137,9 +127,7 @@ impl Canvas {
     /// Adds a disc with an edge.
     pub(super) fn disc(&mut self, at: (f64, f64), radius: f64, fill: &str, stroke: &str) {
         let (x, y, r) = (num(at.0), num(at.1), num(radius));
-        self.push(&format!(
-            r#"<circle cx="{x}" cy="{y}" r="{r}" fill="{fill}" stroke="{stroke}" stroke-width="1"/>"#
-        ));
+        self.push(&format!(r#"<circle cx="{x}" cy="{y}" r="{r}" fill="{fill}" stroke="{stroke}" stroke-width="1"/>"#));
     }
 
     /// Adds a text, cleaned and escaped.
@@ -164,9 +152,7 @@ impl Canvas {
             more.push_str(r##" stroke="#ffffff" stroke-width="3.5" stroke-linejoin="round" paint-order="stroke""##);
         }
         let (px, fill) = (num(style.face.px), style.fill);
-        self.push(&format!(
-            r#"<text x="{x}" y="{y}" font-size="{px}" fill="{fill}"{more}>{text}</text>"#
-        ));
+        self.push(&format!(r#"<text x="{x}" y="{y}" font-size="{px}" fill="{fill}"{more}>{text}</text>"#));
     }
 
     /// The whole document; `title` is what a screen reader says.

@@ -71,11 +71,7 @@ pub(super) fn header(canvas: &mut Canvas, caption: &Caption, legend: &[(Mark, St
     let lines = if large.width(&title) <= room {
         vec![(large, title)]
     } else {
-        medium
-            .wrap(&title, room, 2)
-            .into_iter()
-            .map(|line| (medium, line))
-            .collect()
+        medium.wrap(&title, room, 2).into_iter().map(|line| (medium, line)).collect()
     };
     let mut y = 50.0;
     for (row, (face, line)) in lines.iter().enumerate() {
@@ -100,12 +96,7 @@ fn badge(canvas: &mut Canvas, standing: &str) -> f64 {
         return 0.0;
     }
     let w = TINY.width(&standing) + 22.0;
-    let rect = Rect {
-        x: WIDTH - MARGIN - w,
-        y: 31.0,
-        w,
-        h: 23.0,
-    };
+    let rect = Rect { x: WIDTH - MARGIN - w, y: 31.0, w, h: 23.0 };
     canvas.rect(rect, "#f3f5f7", r##" rx="11.5" stroke="#c6cdd4" stroke-width="1""##);
     let style = Style::new(TINY, GREY).at(Anchor::Middle);
     canvas.text((rect.x + w / 2.0, rect.y + 15.5), style, &standing);
@@ -118,16 +109,7 @@ fn names(canvas: &mut Canvas, y: f64, legend: &[(Mark, String)]) {
     for (mark, name) in legend {
         let (fill, indent) = match mark {
             Mark::Bar => {
-                canvas.rect(
-                    Rect {
-                        x,
-                        y: y - 10.0,
-                        w: 12.0,
-                        h: 12.0,
-                    },
-                    BLUE,
-                    "",
-                );
+                canvas.rect(Rect { x, y: y - 10.0, w: 12.0, h: 12.0 }, BLUE, "");
                 (BLUE, 19.0)
             }
             Mark::Line => {
@@ -136,16 +118,7 @@ fn names(canvas: &mut Canvas, y: f64, legend: &[(Mark, String)]) {
                 (RUST, 29.0)
             }
             Mark::Band => {
-                canvas.rect(
-                    Rect {
-                        x,
-                        y: y - 10.0,
-                        w: 12.0,
-                        h: 12.0,
-                    },
-                    SAND,
-                    r#" fill-opacity="0.7""#,
-                );
+                canvas.rect(Rect { x, y: y - 10.0, w: 12.0, h: 12.0 }, SAND, r#" fill-opacity="0.7""#);
                 (GREY, 19.0)
             }
             Mark::None => (GREY, 0.0),
@@ -159,11 +132,7 @@ fn names(canvas: &mut Canvas, y: f64, legend: &[(Mark, String)]) {
 pub(super) fn legend(scales: &Scales) -> Vec<(Mark, String)> {
     let name = |label: &str, side| {
         let label = LEGEND.fit(&clean(label), 290.0);
-        if label.is_empty() {
-            side
-        } else {
-            format!("{label} ({side})")
-        }
+        if label.is_empty() { side } else { format!("{label} ({side})") }
     };
     vec![
         (Mark::Bar, name(&scales.value_label, "left axis".to_owned())),
@@ -199,12 +168,7 @@ pub(super) fn footer(canvas: &mut Canvas, notes: &[String]) -> f64 {
 
 /// Says that there is nothing to draw.
 pub(super) fn nothing(canvas: &mut Canvas, top: f64, bottom: f64) {
-    let rect = Rect {
-        x: MARGIN,
-        y: top,
-        w: ROOM,
-        h: (bottom - top).max(60.0),
-    };
+    let rect = Rect { x: MARGIN, y: top, w: ROOM, h: (bottom - top).max(60.0) };
     canvas.rect(rect, "#fafbfc", r##" stroke="#e3e7eb" stroke-width="1""##);
     let style = Style::new(Type::regular(18.0), GREY).at(Anchor::Middle);
     canvas.text((WIDTH / 2.0, rect.y + rect.h / 2.0 + 6.0), style, "No events");
@@ -212,10 +176,7 @@ pub(super) fn nothing(canvas: &mut Canvas, top: f64, bottom: f64) {
 
 /// How much room the texts of a scale take.
 pub(super) fn room_for(axis: Axis, prefix: &str) -> f64 {
-    axis.ticks(prefix)
-        .iter()
-        .map(|(_, text)| SMALL.width(text))
-        .fold(0.0, f64::max)
+    axis.ticks(prefix).iter().map(|(_, text)| SMALL.width(text)).fold(0.0, f64::max)
 }
 
 /// Draws the texts of a scale, and its grid where it stands on the left.
@@ -224,11 +185,7 @@ pub(super) fn scale(canvas: &mut Canvas, plot: Plot, axis: Axis, prefix: &str, s
         let y = plot.y(axis, value);
         match side {
             Side::Left => {
-                canvas.text(
-                    (plot.left - 8.0, y + 4.0),
-                    Style::new(SMALL, BLUE).at(Anchor::End),
-                    &text,
-                );
+                canvas.text((plot.left - 8.0, y + 4.0), Style::new(SMALL, BLUE).at(Anchor::End), &text);
             }
             // Counts are never negative, whatever the left scale holds below zero.
             Side::Right if value >= 0.0 => {
@@ -255,9 +212,5 @@ pub(super) fn ground(canvas: &mut Canvas, plot: Plot, axis: Axis) {
 
 /// "1 bar has" or "2 bars have".
 pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
-    if count == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{count} {many}")
-    }
+    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
 }

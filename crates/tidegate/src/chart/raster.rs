@@ -26,11 +26,7 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
 
 /// What the SVG holds, read with this program's fonts only.
 pub(super) fn tree(svg: &str) -> Result<Tree> {
-    let options = Options {
-        font_family: "DejaVu Sans".to_owned(),
-        fontdb: Arc::clone(&FONTS),
-        ..Options::default()
-    };
+    let options = Options { font_family: "DejaVu Sans".to_owned(), fontdb: Arc::clone(&FONTS), ..Options::default() };
     Tree::from_str(svg, &options).context("cannot read the chart's own SVG")
 }
 

@@ -32,29 +32,15 @@ fn scales() -> Scales {
 }
 
 fn bars(bars: Vec<Bar>) -> Chart {
-    Chart::Bars(Bars {
-        caption: caption("Bars"),
-        scales: scales(),
-        bars,
-    })
+    Chart::Bars(Bars { caption: caption("Bars"), scales: scales(), bars })
 }
 
 fn bar(label: &str, value: f64, count: u64) -> Bar {
-    Bar {
-        label: label.to_owned(),
-        value,
-        count,
-    }
+    Bar { label: label.to_owned(), value, count }
 }
 
 fn timeline(bucket_s: i64, points: Vec<Point>, episodes: Vec<Span>) -> Chart {
-    Chart::Timeline(Timeline {
-        caption: caption("Timeline"),
-        scales: scales(),
-        bucket_s,
-        points,
-        episodes,
-    })
+    Chart::Timeline(Timeline { caption: caption("Timeline"), scales: scales(), bucket_s, points, episodes })
 }
 
 fn point(start_s: i64, value: f64, count: u64) -> Point {
@@ -62,20 +48,14 @@ fn point(start_s: i64, value: f64, count: u64) -> Point {
 }
 
 fn span(from_s: i64, to_s: i64, label: &str) -> Span {
-    Span {
-        from_s,
-        to_s,
-        label: label.to_owned(),
-    }
+    Span { from_s, to_s, label: label.to_owned() }
 }
 
 /// A chart of each kind and density.
 fn examples() -> Vec<Chart> {
     let some = |n: u32| (0..n).map(|i| bar(&format!("token {i}"), 1e6 / f64::from(i + 1), u64::from(i * 7 % 13)));
     let days = |n: i64| (0..n).map(|i| point(START + i * DAY, f64::from(i32::try_from(i % 97).unwrap()), 3));
-    let many = (0..15)
-        .map(|i| span(START + i * 100 * DAY, START + (i * 100 + 2) * DAY, "An episode"))
-        .collect();
+    let many = (0..15).map(|i| span(START + i * 100 * DAY, START + (i * 100 + 2) * DAY, "An episode")).collect();
     vec![
         bars(vec![bar("WBTC", 1_234_567.0, 17)]),
         bars(some(12).collect()),
@@ -83,11 +63,7 @@ fn examples() -> Vec<Chart> {
         bars(some(75).collect()),
         bars(some(400).collect()),
         timeline(DAY, days(1).collect(), vec![]),
-        timeline(
-            DAY,
-            days(70).collect(),
-            vec![span(START + 5 * DAY, START + 9 * DAY, "Crash")],
-        ),
+        timeline(DAY, days(70).collect(), vec![span(START + 5 * DAY, START + 9 * DAY, "Crash")]),
         timeline(DAY, days(1826).collect(), many),
         timeline(3600, (0..72).map(|i| point(START + i * 3600, 1e5, 2)).collect(), vec![]),
     ]
@@ -143,28 +119,14 @@ fn the_png_has_its_size_its_marks_and_its_letters() {
 #[test]
 fn nothing_to_draw_says_so() {
     let odd = vec![point(i64::MIN, 1.0, 1), point(i64::MAX, 1.0, 1)];
-    for chart in [
-        bars(vec![]),
-        timeline(DAY, vec![], vec![span(0, 1, "x")]),
-        timeline(DAY, odd, vec![]),
-    ] {
+    for chart in [bars(vec![]), timeline(DAY, vec![], vec![span(0, 1, "x")]), timeline(DAY, odd, vec![])] {
         assert!(check(&chart).contains("No events"));
     }
 }
 
 #[test]
 fn odd_values_neither_fail_nor_pass_in_silence() {
-    let odd = [
-        f64::NAN,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        f64::MAX,
-        f64::MIN_POSITIVE,
-        -0.0,
-        -5e6,
-        1e24,
-        5e-324,
-    ];
+    let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE, -0.0, -5e6, 1e24, 5e-324];
     let svg = check(&bars(odd.iter().map(|value| bar(HOSTILE, *value, u64::MAX)).collect()));
     assert!(svg.contains("4 categories have no finite value"), "{svg}");
     for value in odd {
@@ -172,21 +134,11 @@ fn odd_values_neither_fail_nor_pass_in_silence() {
         check(&timeline(DAY, vec![point(START, value, 0)], vec![]));
     }
     for bucket_s in [i64::MIN, -1, 0, 1, 7, DAY, 366 * DAY, i64::MAX] {
-        let points = odd
-            .iter()
-            .zip(0..)
-            .map(|(value, i)| point(START + i * DAY, *value, u64::MAX));
-        let ends = [
-            point(i64::MIN, 1.0, 1),
-            point(i64::MAX, 1.0, 1),
-            point(-62_135_596_800, 1.0, 1),
-            point(START, 1.0, 1),
-        ];
-        let episodes = vec![
-            span(i64::MIN, i64::MAX, HOSTILE),
-            span(START, START, ""),
-            span(START + DAY, START, "back"),
-        ];
+        let points = odd.iter().zip(0..).map(|(value, i)| point(START + i * DAY, *value, u64::MAX));
+        let ends =
+            [point(i64::MIN, 1.0, 1), point(i64::MAX, 1.0, 1), point(-62_135_596_800, 1.0, 1), point(START, 1.0, 1)];
+        let episodes =
+            vec![span(i64::MIN, i64::MAX, HOSTILE), span(START, START, ""), span(START + DAY, START, "back")];
         let svg = check(&timeline(bucket_s, points.chain(ends).collect(), episodes));
         assert!(svg.contains("cannot be drawn"), "{svg}");
     }
@@ -195,43 +147,22 @@ fn odd_values_neither_fail_nor_pass_in_silence() {
 #[test]
 fn hostile_texts_stay_texts() {
     let long = HOSTILE.repeat(200);
-    for text in [
-        HOSTILE,
-        long.as_str(),
-        &"W".repeat(5000),
-        &"W ".repeat(5000),
-        "\u{202e}",
-    ] {
+    for text in [HOSTILE, long.as_str(), &"W".repeat(5000), &"W ".repeat(5000), "\u{202e}"] {
         let caption = Caption {
             title: text.to_owned(),
             subtitle: text.to_owned(),
             standing: text.to_owned(),
             footnotes: vec![text.to_owned(); 9],
         };
-        let scales = Scales {
-            value_label: text.to_owned(),
-            value_prefix: "<$>".to_owned(),
-            count_label: text.to_owned(),
-        };
+        let scales =
+            Scales { value_label: text.to_owned(), value_prefix: "<$>".to_owned(), count_label: text.to_owned() };
         for n in [1, 8, 30, 60, 300] {
             let bars = vec![bar(text, -3.0, 5); n];
-            check(&Chart::Bars(Bars {
-                caption: caption.clone(),
-                scales: scales.clone(),
-                bars,
-            }));
+            check(&Chart::Bars(Bars { caption: caption.clone(), scales: scales.clone(), bars }));
         }
         let points = (0..200).map(|i| point(START + i * DAY, 2.0, 5)).collect();
-        let episodes = (0..60)
-            .map(|i| span(START + i * DAY, START + i * 2 * DAY, text))
-            .collect();
-        check(&Chart::Timeline(Timeline {
-            caption,
-            scales,
-            bucket_s: DAY,
-            points,
-            episodes,
-        }));
+        let episodes = (0..60).map(|i| span(START + i * DAY, START + i * 2 * DAY, text)).collect();
+        check(&Chart::Timeline(Timeline { caption, scales, bucket_s: DAY, points, episodes }));
     }
 }
 
@@ -240,10 +171,7 @@ fn texts_are_cleaned_and_escaped() {
     assert_eq!(clean(" a\tb\r\n c\u{202e}\0 "), "a b c");
     assert_eq!(clean("e\u{301}\u{302}\u{303}"), "e\u{301}");
     assert_eq!(clean(&"x".repeat(900)).chars().count(), 401);
-    assert_eq!(
-        escape("<a href=\"x\">'&'</a>"),
-        "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;"
-    );
+    assert_eq!(escape("<a href=\"x\">'&'</a>"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;");
 }
 
 #[test]
@@ -255,10 +183,7 @@ fn texts_are_cut_to_their_room() {
     assert_eq!(face.fit("nothing fits here", 3.0), "");
     let lines = face.wrap("one two three four five six seven eight", 80.0, 2);
     assert_eq!(lines.len(), 2);
-    assert!(
-        lines[1].ends_with('…') && lines.iter().all(|line| face.width(line) <= 80.0),
-        "{lines:?}"
-    );
+    assert!(lines[1].ends_with('…') && lines.iter().all(|line| face.width(line) <= 80.0), "{lines:?}");
     assert_eq!(face.wrap("", 80.0, 2), Vec::<String>::new());
 }
 
@@ -273,11 +198,7 @@ fn widths_are_those_of_the_renderer() {
         );
         let drawn = f64::from(raster::tree(&svg).unwrap().root().abs_bounding_box().width());
         // The stems of the first and the last letter do not reach the ends of their advances.
-        assert!(
-            (face.width(text) - drawn).abs() < 6.0,
-            "{} is drawn as {drawn}",
-            face.width(text)
-        );
+        assert!((face.width(text) - drawn).abs() < 6.0, "{} is drawn as {drawn}", face.width(text));
     }
 }
 
@@ -313,34 +234,15 @@ fn numbers_are_compact() {
 fn scales_have_round_steps_and_hold_their_values() {
     let texts = |axis: Axis, prefix: &str| axis.ticks(prefix).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
     let axis = Axis::of([1_234_567.0].into_iter(), 5);
-    assert_eq!(
-        texts(axis, "$"),
-        ["$0", "$0.25M", "$0.50M", "$0.75M", "$1.00M", "$1.25M"]
-    );
+    assert_eq!(texts(axis, "$"), ["$0", "$0.25M", "$0.50M", "$0.75M", "$1.00M", "$1.25M"]);
     assert_eq!(texts(axis.beside(3), ""), ["0", "1", "2", "3", "4", "5"]);
-    assert_eq!(
-        texts(axis.beside(1037), ""),
-        ["0", "250", "500", "750", "1,000", "1,250"]
-    );
-    assert_eq!(
-        texts(Axis::of([-2.0, 4.0].into_iter(), 3), "$"),
-        ["\u{2212}$2", "$0", "$2", "$4"]
-    );
+    assert_eq!(texts(axis.beside(1037), ""), ["0", "250", "500", "750", "1,000", "1,250"]);
+    assert_eq!(texts(Axis::of([-2.0, 4.0].into_iter(), 3), "$"), ["\u{2212}$2", "$0", "$2", "$4"]);
     assert_eq!(texts(Axis::of([].into_iter(), 5), ""), ["0", "1"]);
-    for (low, high) in [
-        (0.0, 1e-20),
-        (-1e24, 1e24),
-        (-1.0, 0.0),
-        (0.0, 99.9),
-        (-3.0, 1e9),
-        (5.0, 5.0),
-    ] {
+    for (low, high) in [(0.0, 1e-20), (-1e24, 1e24), (-1.0, 0.0), (0.0, 99.9), (-3.0, 1e9), (5.0, 5.0)] {
         let axis = Axis::of([low, high].into_iter(), 5);
         let (below, above) = (f64::from(axis.below) * axis.step, f64::from(axis.above) * axis.step);
-        assert!(
-            -below <= low * (1.0 - 1e-8) && above >= high * (1.0 - 1e-8),
-            "{low}..{high}: {axis:?}"
-        );
+        assert!(-below <= low * (1.0 - 1e-8) && above >= high * (1.0 - 1e-8), "{low}..{high}: {axis:?}");
         assert!((1..=8).contains(&(axis.below + axis.above)), "{low}..{high}: {axis:?}");
     }
     for most in [0, 1, 9, 10, 11, 99, 12_345, u64::MAX] {
@@ -353,19 +255,14 @@ fn scales_have_round_steps_and_hold_their_values() {
 fn ticks_follow_the_calendar() {
     let texts = |from: i64, to: i64| {
         let ticks = calendar::ticks(from, to, 12).into_iter();
-        ticks
-            .map(|tick| format!("{} {}", tick.label, tick.under).trim().to_owned())
-            .collect::<Vec<_>>()
+        ticks.map(|tick| format!("{} {}", tick.label, tick.under).trim().to_owned()).collect::<Vec<_>>()
     };
     let years = texts(START, START + 12 * 365 * DAY);
     assert_eq!(years[..3], ["2021", "2022", "2023"]);
     let halves = texts(START, START + 5 * 365 * DAY);
     assert_eq!(halves[..4], ["Jan 2021", "Jul", "Jan 2022", "Jul"]);
     let months = texts(START, START + 364 * DAY);
-    assert_eq!(
-        (months.len(), months[0].as_str(), months[11].as_str()),
-        (12, "Jan 2021", "Dec")
-    );
+    assert_eq!((months.len(), months[0].as_str(), months[11].as_str()), (12, "Jan 2021", "Dec"));
     let days = texts(START + 25 * DAY, START + 70 * DAY);
     assert_eq!(days[..3], ["26 Jan 2021", "1 Feb", "6 Feb"]);
     let hours = texts(START + 20 * 3600, START + 3 * DAY);

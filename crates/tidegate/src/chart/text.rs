@@ -48,11 +48,7 @@ impl Type {
             left >= 0.0
         });
         let kept: String = kept.map(|(letter, _)| letter).collect();
-        if kept.is_empty() {
-            String::new()
-        } else {
-            format!("{}…", kept.trim_end())
-        }
+        if kept.is_empty() { String::new() } else { format!("{}…", kept.trim_end()) }
     }
 
     /// The text broken at spaces into lines that fit, the last one ending in an ellipsis when
@@ -62,11 +58,7 @@ impl Type {
         let mut line = String::new();
         let mut words = text.split(' ').filter(|word| !word.is_empty()).peekable();
         while let Some(word) = words.peek() {
-            let longer = if line.is_empty() {
-                (*word).to_owned()
-            } else {
-                format!("{line} {word}")
-            };
+            let longer = if line.is_empty() { (*word).to_owned() } else { format!("{line} {word}") };
             if line.is_empty() || self.width(&longer) <= room {
                 line = longer;
                 words.next();
@@ -90,10 +82,8 @@ impl Type {
         let Ok(font) = FontRef::new(if self.bold { BOLD } else { REGULAR }) else {
             return vec![wide; text.chars().count()];
         };
-        let (letters, units) = (
-            font.charmap(),
-            f64::from(font.metrics(Size::unscaled(), LocationRef::default()).units_per_em),
-        );
+        let (letters, units) =
+            (font.charmap(), f64::from(font.metrics(Size::unscaled(), LocationRef::default()).units_per_em));
         let glyphs = font.glyph_metrics(Size::unscaled(), LocationRef::default());
         let advance = |letter: char| {
             let glyph = letters.map(letter)?;

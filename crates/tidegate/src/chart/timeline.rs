@@ -48,24 +48,13 @@ impl Buckets {
                 bare += 1;
             }
         }
-        let points = points
-            .into_iter()
-            .map(|(start_s, (value, count))| Point { start_s, value, count })
-            .collect();
-        Self {
-            bucket_s,
-            points,
-            bare,
-            lost,
-        }
+        let points = points.into_iter().map(|(start_s, (value, count))| Point { start_s, value, count }).collect();
+        Self { bucket_s, points, bare, lost }
     }
 
     /// The times the chart spans; a few buckets are given air on both sides.
     fn span(&self) -> Option<(i64, i64)> {
-        let (first, last) = (
-            self.points.first()?.start_s,
-            self.points.last()?.start_s + self.bucket_s,
-        );
+        let (first, last) = (self.points.first()?.start_s, self.points.last()?.start_s + self.bucket_s);
         let short = (self.bucket_s * 8 - (last - first)).max(0) / self.bucket_s;
         let air = (short + 1) / 2 * self.bucket_s;
         Some((first - air, last + air))
@@ -102,20 +91,10 @@ pub(super) fn draw(chart: &Timeline) -> String {
     let prefix = clean(&chart.scales.value_prefix);
     let axis = Axis::of(buckets.points.iter().map(|point| point.value), 5);
     let most = buckets.points.iter().map(|point| point.count).max().unwrap_or(0);
-    let counts = Axis {
-        step: 1.0,
-        below: 0,
-        above: 3,
-    }
-    .beside(most);
+    let counts = Axis { step: 1.0, below: 0, above: 3 }.beside(most);
     let left = MARGIN + frame::room_for(axis, &prefix) + 8.0;
     let right = WIDTH - MARGIN - frame::room_for(counts, "").max(26.0) - 8.0;
-    let calendar = Calendar {
-        from_s,
-        to_s,
-        left,
-        right,
-    };
+    let calendar = Calendar { from_s, to_s, left, right };
     let dense = calendar.x(from_s + buckets.bucket_s) - left < THINNEST;
 
     let episodes = episodes::place(&chart.episodes, calendar);
@@ -129,18 +108,8 @@ pub(super) fn draw(chart: &Timeline) -> String {
     let bottom = frame::footer(&mut canvas, &notes);
     let bottom = episodes.key(&mut canvas, bottom) - TICKS;
     let strip = ((bottom - top) * 0.24).max(40.0);
-    let over = Plot {
-        left,
-        right,
-        top,
-        bottom: bottom - strip - 22.0,
-    };
-    let under = Plot {
-        left,
-        right,
-        top: bottom - strip,
-        bottom,
-    };
+    let over = Plot { left, right, top, bottom: bottom - strip - 22.0 };
+    let under = Plot { left, right, top: bottom - strip, bottom };
 
     episodes.bands(&mut canvas, top, bottom);
     grid(&mut canvas, calendar, (over, axis), (under, counts));
@@ -176,16 +145,9 @@ fn notes(chart: &Timeline, buckets: &Buckets, dense: bool) -> Vec<String> {
 
 /// Draws both grids and the calendar under them.
 fn grid(canvas: &mut Canvas, calendar: Calendar, over: (Plot, Axis), under: (Plot, Axis)) {
-    let most = [12_i64, 11, 10, 9, 8]
-        .into_iter()
-        .find(|n| over.0.width() / length(n.unsigned_abs()) >= 84.0);
+    let most = [12_i64, 11, 10, 9, 8].into_iter().find(|n| over.0.width() / length(n.unsigned_abs()) >= 84.0);
     let ticks = calendar::ticks(calendar.from_s, calendar.to_s, most.unwrap_or(7));
-    for Tick {
-        at_s,
-        label,
-        under: belongs,
-    } in &ticks
-    {
+    for Tick { at_s, label, under: belongs } in &ticks {
         let x = calendar.x(*at_s);
         for (plot, _) in [over, under] {
             canvas.line((x, plot.top), (x, plot.bottom), GRID, 1.0);
@@ -207,23 +169,14 @@ fn values(canvas: &mut Canvas, calendar: Calendar, plot: Plot, scale: (Axis, &st
     let reach = |value: f64| {
         let y = plot.y(axis, value);
         // A value that is there at all leaves a trace.
-        if value > 0.0 {
-            y.min(zero - 1.6)
-        } else {
-            y.max(zero + 1.6)
-        }
+        if value > 0.0 { y.min(zero - 1.6) } else { y.max(zero + 1.6) }
     };
     if wide >= THINNEST {
         let w = if wide >= 4.0 { wide * 0.86 } else { wide };
         for point in buckets.points.iter().filter(|point| point.value != 0.0) {
             let x = calendar.x(point.start_s) + (wide - w) / 2.0;
             let y = reach(point.value);
-            let rect = Rect {
-                x,
-                y: y.min(zero),
-                w,
-                h: (y - zero).abs(),
-            };
+            let rect = Rect { x, y: y.min(zero), w, h: (y - zero).abs() };
             let start = calendar::day_and_time(point.start_s);
             let value = compact(point.value, prefix);
             canvas.told(rect, BLUE, &format!("{start}: {value}, {} events", point.count));
@@ -232,39 +185,21 @@ fn values(canvas: &mut Canvas, calendar: Calendar, plot: Plot, scale: (Axis, &st
     }
     let mut columns: BTreeMap<(bool, u32), f64> = BTreeMap::new();
     for point in buckets.points.iter().filter(|point| point.value != 0.0) {
-        let column = columns
-            .entry((point.value > 0.0, column(calendar, plot, point.start_s)))
-            .or_insert(zero);
+        let column = columns.entry((point.value > 0.0, column(calendar, plot, point.start_s))).or_insert(zero);
         let y = reach(point.value);
-        *column = if point.value > 0.0 {
-            column.min(y)
-        } else {
-            column.max(y)
-        };
+        *column = if point.value > 0.0 { column.min(y) } else { column.max(y) };
     }
     let mut data = String::new();
     for ((_, column), y) in &columns {
-        data.push_str(&format!(
-            "M{} {}V{}",
-            num(plot.left + f64::from(*column) + 0.5),
-            num(zero),
-            num(*y)
-        ));
+        data.push_str(&format!("M{} {}V{}", num(plot.left + f64::from(*column) + 0.5), num(zero), num(*y)));
     }
-    canvas.path(
-        &data,
-        &format!(r#"fill="none" stroke="{BLUE}" stroke-width="{THINNEST}""#),
-    );
+    canvas.path(&data, &format!(r#"fill="none" stroke="{BLUE}" stroke-width="{THINNEST}""#));
 }
 
 /// The column of a pixel's width a time falls in.
 fn column(calendar: Calendar, plot: Plot, at_s: i64) -> u32 {
     let offset = (calendar.x(at_s) - plot.left).clamp(0.0, WIDTH);
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped to the page's width"
-    )]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the page's width")]
     let column = offset as u32;
     column
 }
@@ -308,10 +243,7 @@ fn line(canvas: &mut Canvas, calendar: Calendar, plot: Plot, axis: Axis, buckets
         canvas.path(&area, &format!(r#"fill="{RUST}" fill-opacity="0.14""#));
     }
     let width = if dense { 1.1 } else { 1.6 };
-    canvas.path(
-        &data,
-        &format!(r#"fill="none" stroke="{RUST}" stroke-width="{width}" stroke-linejoin="round""#),
-    );
+    canvas.path(&data, &format!(r#"fill="none" stroke="{RUST}" stroke-width="{width}" stroke-linejoin="round""#));
     if buckets.points.len() <= 60 {
         for point in &buckets.points {
             let place = (calendar.x(point.start_s + half), plot.y(axis, length(point.count)));

@@ -23,15 +23,10 @@ const PREVIEW_ROWS: u64 = 5;
 /// Imports files, each whole or not at all.
 pub(crate) fn run(archive: &Path, args: &ImportLiquidations) -> anyhow::Result<()> {
     let tokens = tokens(args)?;
-    let plans: Vec<Plan> = args
-        .files
-        .iter()
-        .map(|file| Ok(import::plan(file, settings(args, file)?)?))
-        .collect::<anyhow::Result<_>>()?;
+    let plans: Vec<Plan> =
+        args.files.iter().map(|file| Ok(import::plan(file, settings(args, file)?)?)).collect::<anyhow::Result<_>>()?;
     if args.dry_run {
-        return plans
-            .iter()
-            .try_for_each(|plan| output::print(&dry_run(plan, &tokens)?));
+        return plans.iter().try_for_each(|plan| output::print(&dry_run(plan, &tokens)?));
     }
     let writer = Writer::open(&Archive::at(archive)?)?;
     let mut useful = false;
@@ -50,21 +45,13 @@ pub(crate) fn run(archive: &Path, args: &ImportLiquidations) -> anyhow::Result<(
 pub(crate) fn import_one(plan: &Plan, tokens: &Tokens, writer: &Writer) -> anyhow::Result<Outcome> {
     let extent = plan.extent();
     let bar = ProgressBar::new(extent.total());
-    let done = if matches!(extent, Extent::Bytes(_)) {
-        "{bytes}/{total_bytes}"
-    } else {
-        "{human_pos}/{human_len} rows"
-    };
+    let done =
+        if matches!(extent, Extent::Bytes(_)) { "{bytes}/{total_bytes}" } else { "{human_pos}/{human_len} rows" };
     bar.set_style(
         ProgressStyle::with_template(&format!("{{prefix}} {{wide_bar}} {done}  {{msg}}  ETA {{eta}}"))
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    bar.set_prefix(
-        plan.path()
-            .file_name()
-            .map(|name| printable(&name.to_string_lossy()))
-            .unwrap_or_default(),
-    );
+    bar.set_prefix(plan.path().file_name().map(|name| printable(&name.to_string_lossy())).unwrap_or_default());
     let outcome = import::run(plan, tokens, writer, &mut |progress| {
         bar.set_position(progress.at);
         let seconds = bar.elapsed().as_secs_f64().max(0.001);
@@ -83,10 +70,7 @@ pub(crate) fn import_one(plan: &Plan, tokens: &Tokens, writer: &Writer) -> anyho
 fn settings(args: &ImportLiquidations, file: &Path) -> anyhow::Result<Settings> {
     let chain = args.chain.as_deref().map(|name| {
         ChainId::from_name(name).with_context(|| {
-            format!(
-                "--chain \"{}\" is no chain this program knows by name; give its number",
-                printable(name)
-            )
+            format!("--chain \"{}\" is no chain this program knows by name; give its number", printable(name))
         })
     });
     let version = args.version.as_deref().map(|text| {
@@ -104,10 +88,7 @@ fn settings(args: &ImportLiquidations, file: &Path) -> anyhow::Result<Settings> 
             None => DatasetName::suggested_by(file)?,
         },
         origin: args.origin.clone().unwrap_or_else(|| {
-            format!(
-                "file {}",
-                file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default()
-            )
+            format!("file {}", file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default())
         }),
         standing: Standing::Imported,
         chain: chain.transpose()?,
@@ -142,12 +123,7 @@ fn tokens(args: &ImportLiquidations) -> anyhow::Result<Tokens> {
 fn dry_run(plan: &Plan, tokens: &Tokens) -> anyhow::Result<String> {
     let settings = plan.settings();
     let (read, unread) = plan.columns();
-    let mut text = format!(
-        "{} ({}) → dataset {}\n\n",
-        plan.path().display(),
-        plan.format(),
-        settings.dataset
-    );
+    let mut text = format!("{} ({}) → dataset {}\n\n", plan.path().display(), plan.format(), settings.dataset);
     for (field, column) in &read {
         text.push_str(&format!("  {:<22} ← {}\n", field.name(), printable(column)));
     }
@@ -210,23 +186,14 @@ fn summary(plan: &Plan, outcome: &Outcome) -> String {
     if outcome.already_imported {
         return format!("{name}: already in dataset {dataset}, unchanged; nothing to do\n");
     }
-    let mut text = format!(
-        "{name}: {} rows read, {} taken into dataset {dataset}\n",
-        count(outcome.rows),
-        count(outcome.taken)
-    );
+    let mut text =
+        format!("{name}: {} rows read, {} taken into dataset {dataset}\n", count(outcome.rows), count(outcome.taken));
     let mut note = |line: String| text.push_str(&format!("  {line}\n"));
     if outcome.already_held > 0 {
-        note(format!(
-            "{} rows are events the dataset already holds; taken once",
-            count(outcome.already_held)
-        ));
+        note(format!("{} rows are events the dataset already holds; taken once", count(outcome.already_held)));
     }
     if outcome.repeated > 0 {
-        note(format!(
-            "{} rows repeat an earlier row; taken once",
-            count(outcome.repeated)
-        ));
+        note(format!("{} rows repeat an earlier row; taken once", count(outcome.repeated)));
     }
     for (reason, (rows, first, detail)) in &outcome.rejected {
         note(format!(
@@ -240,11 +207,7 @@ fn summary(plan: &Plan, outcome: &Outcome) -> String {
         note(format!("rejected rows with their reasons: {}", path.display()));
     }
     for (why, amounts) in &outcome.noticed.inexact {
-        let advice = if *why == Inexact::UnknownDecimals {
-            " (--tokens FILE can supply them)"
-        } else {
-            ""
-        };
+        let advice = if *why == Inexact::UnknownDecimals { " (--tokens FILE can supply them)" } else { "" };
         note(format!("{} amounts: {why}{advice}", count(*amounts)));
     }
     if outcome.noticed.debt_without_usd + outcome.noticed.collateral_without_usd > 0 {
@@ -266,16 +229,9 @@ fn summary(plan: &Plan, outcome: &Outcome) -> String {
 
 fn time_notes(outcome: &Outcome) -> Vec<String> {
     let forms = &outcome.noticed.time_forms;
-    let shown: Vec<String> = forms
-        .iter()
-        .map(|(form, rows)| format!("{} {}", count(*rows), form.words()))
-        .collect();
+    let shown: Vec<String> = forms.iter().map(|(form, rows)| format!("{} {}", count(*rows), form.words())).collect();
     let assumes = forms.keys().any(|form| matches!(form, Form::Naive | Form::DateOnly));
-    if forms.len() > 1 || assumes {
-        vec![format!("times: {}", shown.join("; "))]
-    } else {
-        Vec::new()
-    }
+    if forms.len() > 1 || assumes { vec![format!("times: {}", shown.join("; "))] } else { Vec::new() }
 }
 
 fn printable_detail(detail: &str) -> String {

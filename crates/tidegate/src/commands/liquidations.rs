@@ -25,10 +25,7 @@ use crate::table::Report;
 pub(crate) fn run(archive: &Path, args: &Liquidations) -> anyhow::Result<()> {
     let archive = Archive::at(archive)?;
     let sources = sources(&archive, args)?;
-    let findings: Vec<Findings> = sources
-        .iter()
-        .map(|source| find(source, args))
-        .collect::<anyhow::Result<_>>()?;
+    let findings: Vec<Findings> = sources.iter().map(|source| find(source, args)).collect::<anyhow::Result<_>>()?;
     charts::draw(&findings, args)?;
     output::write(&report(&findings, args), &super::destination(&args.output))
 }
@@ -85,10 +82,7 @@ fn sources(archive: &Archive, args: &Liquidations) -> anyhow::Result<Vec<Source>
             archive.root().display()
         );
     }
-    let datasets: Vec<_> = names
-        .iter()
-        .map(|name| super::dataset(archive, name))
-        .collect::<anyhow::Result<_>>()?;
+    let datasets: Vec<_> = names.iter().map(|name| super::dataset(archive, name)).collect::<anyhow::Result<_>>()?;
     if args.combine && datasets.len() > 1 {
         return Ok(vec![combine(archive, datasets)?]);
     }
@@ -103,11 +97,7 @@ fn sources(archive: &Archive, args: &Liquidations) -> anyhow::Result<Vec<Source>
 /// Adds datasets up: events that two of them hold count once, and where nobody looked which those are, it is refused.
 fn combine(archive: &Archive, datasets: Vec<(DatasetName, Vec<DataFile>)>) -> anyhow::Result<Source> {
     let mut combined = Source {
-        name: datasets
-            .iter()
-            .map(|(name, _)| name.to_string())
-            .collect::<Vec<_>>()
-            .join(" + "),
+        name: datasets.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(" + "),
         files: Vec::new(),
         notes: Vec::new(),
     };
@@ -129,9 +119,7 @@ fn combine(archive: &Archive, datasets: Vec<(DatasetName, Vec<DataFile>)>) -> an
                 None => {}
             }
         }
-        combined
-            .files
-            .extend(files.iter().map(|file| (file.clone(), held.clone())));
+        combined.files.extend(files.iter().map(|file| (file.clone(), held.clone())));
         earlier.push((name, files));
     }
     Ok(combined)
@@ -139,13 +127,9 @@ fn combine(archive: &Archive, datasets: Vec<(DatasetName, Vec<DataFile>)>) -> an
 
 fn overlap(a: &[DataFile], b: &[DataFile]) -> anyhow::Result<bool> {
     let meet = |a: &DataFile, b: &DataFile| match (&a.footer.span, &b.footer.span) {
-        (
-            Span::Times { from, to },
-            Span::Times {
-                from: other_from,
-                to: other_to,
-            },
-        ) => from <= other_to && other_from <= to,
+        (Span::Times { from, to }, Span::Times { from: other_from, to: other_to }) => {
+            from <= other_to && other_from <= to
+        }
         (Span::Empty, _) | (_, Span::Empty) => false,
         // Blocks do not tell times.
         (Span::Blocks { .. }, _) | (_, Span::Blocks { .. }) => true,
@@ -160,10 +144,8 @@ fn chains(files: &[DataFile]) -> anyhow::Result<BTreeSet<u64>> {
     let none = HashSet::new();
     let files: Vec<_> = files.iter().map(|file| (file.clone(), &none)).collect();
     let filter = Filter::default();
-    let answer = analysis::ask(&Question {
-        by: &[Dimension::Chain],
-        ..question(&files, &filter, Measure::DebtRepaid)
-    })?;
+    let answer =
+        analysis::ask(&Question { by: &[Dimension::Chain], ..question(&files, &filter, Measure::DebtRepaid) })?;
     Ok(answer.groups.iter().map(|(group, _)| group.key[0]).collect())
 }
 
@@ -172,15 +154,7 @@ pub(crate) fn question<'a>(
     filter: &'a Filter,
     measure: Measure,
 ) -> Question<'a> {
-    Question {
-        files,
-        by: &[],
-        measure,
-        filter,
-        episodes: Vec::new(),
-        with_transactions: false,
-        top: None,
-    }
+    Question { files, by: &[], measure, filter, episodes: Vec::new(), with_transactions: false, top: None }
 }
 
 fn find(source: &Source, args: &Liquidations) -> anyhow::Result<Findings> {
@@ -199,24 +173,13 @@ fn find(source: &Source, args: &Liquidations) -> anyhow::Result<Findings> {
     analysis::require_rows(&answer, &source.name)?;
     let wants_series = args.episodes || args.by.is_empty() || args.png.is_some() || args.svg.is_some();
     let hours = if wants_series {
-        hours(&Question {
-            by: &[Dimension::Hour],
-            ..question(&files, &filter, measure)
-        })?
+        hours(&Question { by: &[Dimension::Hour], ..question(&files, &filter, measure) })?
     } else {
         Vec::new()
     };
-    let rule = Rule {
-        factor: args.episode_factor,
-        ..Rule::default()
-    };
+    let rule = Rule { factor: args.episode_factor, ..Rule::default() };
     let episodes = bursts(&episodes::find(&hours, &rule), &question(&files, &filter, measure))?;
-    let standing = source
-        .files
-        .iter()
-        .map(|(file, _)| file.footer.standing)
-        .max()
-        .unwrap_or(Standing::Assumed);
+    let standing = source.files.iter().map(|(file, _)| file.footer.standing).max().unwrap_or(Standing::Assumed);
     Ok(Findings {
         name: source.name.clone(),
         standing,
@@ -244,10 +207,7 @@ fn bursts(episodes: &[Episode], question: &Question<'_>) -> anyhow::Result<Vec<B
     if episodes.is_empty() {
         return Ok(Vec::new());
     }
-    let bounds: Vec<(i64, i64)> = episodes
-        .iter()
-        .map(|episode| (episode.from_us, episode.to_us))
-        .collect();
+    let bounds: Vec<(i64, i64)> = episodes.iter().map(|episode| (episode.from_us, episode.to_us)).collect();
     let ask = |by| {
         analysis::ask(&Question {
             by,
@@ -259,26 +219,16 @@ fn bursts(episodes: &[Episode], question: &Question<'_>) -> anyhow::Result<Vec<B
             top: None,
         })
     };
-    let users: BTreeMap<u64, u64> = ask(&[Dimension::Episode])?
-        .groups
-        .iter()
-        .map(|(group, users)| (group.key[0], *users))
-        .collect();
+    let users: BTreeMap<u64, u64> =
+        ask(&[Dimension::Episode])?.groups.iter().map(|(group, users)| (group.key[0], *users)).collect();
     let mut chains = BTreeMap::<u64, Vec<(ChainId, i128)>>::new();
     for (group, _) in ask(&[Dimension::Episode, Dimension::Chain])?.groups {
-        chains
-            .entry(group.key[0])
-            .or_default()
-            .push((ChainId(group.key[1]), group.sums.value_usd8(question.measure)));
+        chains.entry(group.key[0]).or_default().push((ChainId(group.key[1]), group.sums.value_usd8(question.measure)));
     }
     let burst = |(index, episode): (u64, &Episode)| {
         let mut by_chain = chains.get(&index).cloned().unwrap_or_default();
         by_chain.sort_by_key(|(chain, value)| (std::cmp::Reverse(*value), *chain));
-        Burst {
-            episode: *episode,
-            users: users.get(&index).copied().unwrap_or(0),
-            by_chain,
-        }
+        Burst { episode: *episode, users: users.get(&index).copied().unwrap_or(0), by_chain }
     };
     Ok((0..).zip(episodes).map(burst).collect())
 }
@@ -294,12 +244,7 @@ fn measure(files: &[(DataFile, HashSet<EventKey>)], args: &Liquidations) -> Meas
 }
 
 fn filter(args: &Liquidations) -> anyhow::Result<Filter> {
-    let lower = |names: &[String]| {
-        names
-            .iter()
-            .map(|name| name.trim().to_lowercase())
-            .collect::<BTreeSet<_>>()
-    };
+    let lower = |names: &[String]| names.iter().map(|name| name.trim().to_lowercase()).collect::<BTreeSet<_>>();
     let chain = |name: &String| {
         ChainId::from_name(name).map(|chain| chain.0).with_context(|| {
             format!(
@@ -328,16 +273,8 @@ fn filter(args: &Liquidations) -> anyhow::Result<Filter> {
         range: super::time_range(args.from.as_deref(), args.to.as_deref())?,
         chains: args.chain.iter().map(chain).collect::<anyhow::Result<_>>()?,
         names,
-        users: args
-            .user
-            .iter()
-            .map(|user| super::account(user))
-            .collect::<anyhow::Result<_>>()?,
-        liquidators: args
-            .liquidator
-            .iter()
-            .map(|account| super::account(account))
-            .collect::<anyhow::Result<_>>()?,
+        users: args.user.iter().map(|user| super::account(user)).collect::<anyhow::Result<_>>()?,
+        liquidators: args.liquidator.iter().map(|account| super::account(account)).collect::<anyhow::Result<_>>()?,
         least_usd8: least.transpose()?,
     })
 }
@@ -384,17 +321,8 @@ fn report(findings: &[Findings], args: &Liquidations) -> Report {
     if !args.by.is_empty() {
         tables.push(tables::groups(findings, &args.by));
     }
-    let standing = findings
-        .iter()
-        .map(|found| found.standing)
-        .max()
-        .unwrap_or(Standing::Assumed);
-    Report {
-        title: title(args),
-        standing,
-        notes: tables::notes(findings, args),
-        tables,
-    }
+    let standing = findings.iter().map(|found| found.standing).max().unwrap_or(Standing::Assumed);
+    Report { title: title(args), standing, notes: tables::notes(findings, args), tables }
 }
 
 /// What is shown, with its filters, in a line.
@@ -417,16 +345,8 @@ fn title(args: &Liquidations) -> String {
         let values: Vec<String> = values.iter().map(|value| crate::text::printable(value)).collect();
         parts.push(format!("{name} {}", values.join(", ")));
     }
-    for (name, value) in [
-        ("from", &args.from),
-        ("to", &args.to),
-        ("of at least US dollars", &args.min_usd),
-    ] {
-        parts.extend(
-            value
-                .as_ref()
-                .map(|value| format!("{name} {}", crate::text::printable(value))),
-        );
+    for (name, value) in [("from", &args.from), ("to", &args.to), ("of at least US dollars", &args.min_usd)] {
+        parts.extend(value.as_ref().map(|value| format!("{name} {}", crate::text::printable(value))));
     }
     parts.join(" · ")
 }

@@ -40,10 +40,7 @@ pub(crate) fn say(line: &str) {
 
 /// Where a command's report goes.
 pub(crate) fn destination(output: &Output) -> Destination {
-    Destination {
-        format: output.format,
-        file: output.out.clone(),
-    }
+    Destination { format: output.format, file: output.out.clone() }
 }
 
 /// A dataset's files, which must exist.
@@ -57,10 +54,7 @@ pub(crate) fn dataset(archive: &Archive, name: &str) -> anyhow::Result<(DatasetN
         } else {
             format!("it has {}", known.join(", "))
         };
-        bail!(
-            "{}: there is no dataset {dataset} with liquidations in this archive; {known}",
-            archive.root().display()
-        );
+        bail!("{}: there is no dataset {dataset} with liquidations in this archive; {known}", archive.root().display());
     }
     Ok((dataset, files))
 }
@@ -89,11 +83,7 @@ pub(crate) fn time_range(from: Option<&str>, to: Option<&str>) -> anyhow::Result
     }
     if let Some(to) = to {
         let (moment, whole_day) = parse("to", to)?;
-        range.until = TimeUs(if whole_day {
-            moment.saturating_add(DAY_US)
-        } else {
-            moment
-        });
+        range.until = TimeUs(if whole_day { moment.saturating_add(DAY_US) } else { moment });
     }
     if range.from >= range.until {
         bail!("--from is not before --to; swap them");
@@ -103,11 +93,8 @@ pub(crate) fn time_range(from: Option<&str>, to: Option<&str>) -> anyhow::Result
 
 /// An account that the user names.
 pub(crate) fn account(text: &str) -> anyhow::Result<[u8; 20]> {
-    let address = Address::from_str(text.trim()).ok().with_context(|| {
-        format!(
-            "\"{}\" is no address of 20 bytes in hexadecimal",
-            crate::text::printable(text)
-        )
-    })?;
+    let address = Address::from_str(text.trim())
+        .ok()
+        .with_context(|| format!("\"{}\" is no address of 20 bytes in hexadecimal", crate::text::printable(text)))?;
     Ok(address.into_array())
 }

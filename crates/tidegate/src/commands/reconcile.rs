@@ -39,27 +39,18 @@ pub(crate) fn run(archive: &Path, args: &Reconcile) -> anyhow::Result<()> {
     }
     let asked = super::time_range(args.from.as_deref(), args.to.as_deref())?;
     let common = common_range(&a.1, &b.1);
-    let range = if args.from.is_none() && args.to.is_none() {
-        common
-    } else {
-        asked
-    };
+    let range = if args.from.is_none() && args.to.is_none() { common } else { asked };
     let mut tokens = TokenCodes {
-        wanted: args
-            .collateral
-            .iter()
-            .map(|token| token.trim().to_lowercase())
-            .collect(),
+        wanted: args.collateral.iter().map(|token| token.trim().to_lowercase()).collect(),
         ..TokenCodes::default()
     };
-    let side = if [&a.1, &b.1]
-        .into_iter()
-        .any(|files| files.iter().any(|file| file.is_empty_throughout("collateral_symbol")))
-    {
-        "debt"
-    } else {
-        "collateral"
-    };
+    let side =
+        if [&a.1, &b.1].into_iter().any(|files| files.iter().any(|file| file.is_empty_throughout("collateral_symbol")))
+        {
+            "debt"
+        } else {
+            "collateral"
+        };
     let rows_a = candidates(&a.1, range, side, &mut tokens)?;
     let rows_b = candidates(&b.1, range, side, &mut tokens)?;
     let mut found = Found::new(args.examples);
@@ -74,12 +65,7 @@ pub(crate) fn run(archive: &Path, args: &Reconcile) -> anyhow::Result<()> {
         let writer = Writer::open(&archive)?;
         reconciliations::record(&writer, &Pair { a: &a.0, b: &b.0 }, RULE, &found.pairs)?;
     }
-    let standing =
-        a.1.iter()
-            .chain(&b.1)
-            .map(|file| file.footer.standing)
-            .max()
-            .unwrap_or(Standing::Imported);
+    let standing = a.1.iter().chain(&b.1).map(|file| file.footer.standing).max().unwrap_or(Standing::Imported);
     let report = found.report(&a.0, &b.0, range, args, &tokens, standing, whole);
     output::write(&report, &super::destination(&args.output))
 }
@@ -87,20 +73,15 @@ pub(crate) fn run(archive: &Path, args: &Reconcile) -> anyhow::Result<()> {
 /// The stretch of time that both datasets cover; rows outside it cannot be in both.
 fn common_range(a: &[DataFile], b: &[DataFile]) -> TimeRange {
     let span = |files: &[DataFile]| {
-        let spans = files.iter().filter_map(|file| {
-            if let Span::Times { from, to } = file.footer.span {
-                Some((from, to))
-            } else {
-                None
-            }
-        });
+        let spans = files
+            .iter()
+            .filter_map(|file| if let Span::Times { from, to } = file.footer.span { Some((from, to)) } else { None });
         spans.reduce(|(from, to), (other_from, other_to)| (from.min(other_from), to.max(other_to)))
     };
     match (span(a), span(b)) {
-        (Some((from_a, to_a)), Some((from_b, to_b))) => TimeRange {
-            from: from_a.max(from_b),
-            until: TimeUs(to_a.min(to_b).0 + 1),
-        },
+        (Some((from_a, to_a)), Some((from_b, to_b))) => {
+            TimeRange { from: from_a.max(from_b), until: TimeUs(to_a.min(to_b).0 + 1) }
+        }
         _ => TimeRange::ALL,
     }
 }
@@ -180,35 +161,18 @@ fn read_batch(batch: &RecordBatch, range: TimeRange, side: &str, tokens: &mut To
     let texts = symbols.values().as_string::<i32>();
     let codes: Vec<Option<u32>> = texts.iter().map(|text| tokens.code(text.unwrap_or(""))).collect();
     let kinds = words("event_key_kind");
-    let is_log: Vec<bool> = kinds
-        .values()
-        .as_string::<i32>()
-        .iter()
-        .map(|kind| kind == Some("log"))
-        .collect();
+    let is_log: Vec<bool> = kinds.values().as_string::<i32>().iter().map(|kind| kind == Some("log")).collect();
     let place = |key: i32| usize::try_from(key).unwrap_or(0);
-    let (raw, decimals) = (
-        column("raw").as_primitive::<Decimal128Type>(),
-        column("decimals").as_primitive::<UInt8Type>(),
-    );
-    let (amount, usd) = (
-        column("amount").as_primitive::<Float64Type>(),
-        column("usd").as_primitive::<Decimal128Type>(),
-    );
+    let (raw, decimals) =
+        (column("raw").as_primitive::<Decimal128Type>(), column("decimals").as_primitive::<UInt8Type>());
+    let (amount, usd) =
+        (column("amount").as_primitive::<Float64Type>(), column("usd").as_primitive::<Decimal128Type>());
     let times = batch["time"].as_primitive::<TimestampMicrosecondType>();
     let users = batch["user"].as_fixed_size_binary().value_data().as_chunks::<20>().0;
-    let keys = batch["event_key"]
-        .as_fixed_size_binary()
-        .value_data()
-        .as_chunks::<16>()
-        .0;
+    let keys = batch["event_key"].as_fixed_size_binary().value_data().as_chunks::<16>().0;
     let row = |row: usize| {
         let time = TimeUs(times.value(row));
-        let token = if symbols.is_null(row) {
-            None
-        } else {
-            codes[place(symbols.keys().value(row))]
-        };
+        let token = if symbols.is_null(row) { None } else { codes[place(symbols.keys().value(row))] };
         (range.from <= time && time < range.until).then_some(())?;
         let exact =
             (raw.is_valid(row) && decimals.is_valid(row)).then(|| millionths(raw.value(row), decimals.value(row)));
@@ -237,10 +201,7 @@ fn millionths(raw: i128, decimals: u8) -> i128 {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "an amount beyond 128 bits saturates and matches nothing"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "an amount beyond 128 bits saturates and matches nothing")]
 fn float_millionths(tokens: f64) -> i128 {
     (tokens * 1e6).round() as i128
 }
@@ -367,10 +328,7 @@ impl Found {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "everything a report states about the comparison"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "everything a report states about the comparison")]
     fn report(
         &self,
         a: &DatasetName,
@@ -402,12 +360,7 @@ impl Found {
         if self.most_examples > 0 {
             tables.insert(0, self.example_table(tokens));
         }
-        Report {
-            title,
-            standing,
-            notes,
-            tables,
-        }
+        Report { title, standing, notes, tables }
     }
 
     fn outcome_table(&self) -> Table {
@@ -456,10 +409,7 @@ impl Found {
             ("usd_in_b", Unit::Usd),
         ];
         let mut table = Table::new("examples", &columns);
-        for (name, examples) in ["same event, other amount", "only in A", "only in B"]
-            .into_iter()
-            .zip(&self.examples)
-        {
+        for (name, examples) in ["same event, other amount", "only in A", "only in B"].into_iter().zip(&self.examples) {
             for (a, b) in examples {
                 let Some(row) = a.or(*b) else { continue };
                 let amount = |row: &Option<Candidate>| {
@@ -472,8 +422,7 @@ impl Found {
                     })
                 };
                 let usd = |row: &Option<Candidate>| {
-                    row.and_then(|row| row.usd8)
-                        .map_or(Value::Missing, |usd| Value::Usd(Usd8(usd)))
+                    row.and_then(|row| row.usd8).map_or(Value::Missing, |usd| Value::Usd(Usd8(usd)))
                 };
                 table.push(vec![
                     Value::Text(name.to_owned()),

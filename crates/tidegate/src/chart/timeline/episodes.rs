@@ -52,31 +52,14 @@ pub(super) fn place(spans: &[Span], calendar: Calendar) -> Episodes {
     let mut spans: Vec<&Span> = spans.iter().filter(inside).collect();
     spans.sort_by_key(|span| (span.from_s, span.to_s));
     let bands = spans.into_iter().map(|span| {
-        let (from, to) = (
-            calendar.x(span.from_s.min(span.to_s)),
-            calendar.x(span.from_s.max(span.to_s)),
-        );
+        let (from, to) = (calendar.x(span.from_s.min(span.to_s)), calendar.x(span.from_s.max(span.to_s)));
         // An hour in five years is no wider than a hair; it is widened until it is seen.
         let lack = (3.0 - (to - from)).max(0.0) / 2.0;
         let name = clean(&span.label);
-        let name = if name.is_empty() {
-            calendar::day(span.from_s)
-        } else {
-            name
-        };
-        Band {
-            from: (from - lack).max(calendar.left),
-            to: (to + lack).min(calendar.right),
-            name,
-            row: None,
-        }
+        let name = if name.is_empty() { calendar::day(span.from_s) } else { name };
+        Band { from: (from - lack).max(calendar.left), to: (to + lack).min(calendar.right), name, row: None }
     });
-    let mut episodes = Episodes {
-        bands: bands.collect(),
-        numbered: false,
-        left: calendar.left,
-        right: calendar.right,
-    };
+    let mut episodes = Episodes { bands: bands.collect(), numbered: false, left: calendar.left, right: calendar.right };
     if !episodes.stack(1) {
         episodes.numbered = true;
         episodes.stack(ROWS);
@@ -92,12 +75,7 @@ impl Episodes {
 
     /// Height the marks over the bands take.
     pub(super) fn height(&self) -> f64 {
-        let rows = self
-            .bands
-            .iter()
-            .filter_map(|band| band.row)
-            .max()
-            .map_or(0, |row| row + 1);
+        let rows = self.bands.iter().filter_map(|band| band.row).max().map_or(0, |row| row + 1);
         (0..rows).map(|_| ROW).sum()
     }
 
@@ -118,24 +96,14 @@ impl Episodes {
     /// Draws the bands behind everything.
     pub(super) fn bands(&self, canvas: &mut Canvas, top: f64, bottom: f64) {
         for band in &self.bands {
-            let rect = Rect {
-                x: band.from,
-                y: top,
-                w: band.to - band.from,
-                h: bottom - top,
-            };
+            let rect = Rect { x: band.from, y: top, w: band.to - band.from, h: bottom - top };
             canvas.rect(rect, SAND, r#" fill-opacity="0.7""#);
         }
     }
 
     /// Draws the names or the numbers over the bands.
     pub(super) fn marks(&self, canvas: &mut Canvas, top: f64) {
-        let placed = || {
-            self.bands
-                .iter()
-                .enumerate()
-                .filter_map(|(at, band)| Some((at, band, band.row?)))
-        };
+        let placed = || self.bands.iter().enumerate().filter_map(|(at, band)| Some((at, band, band.row?)));
         let y = |row: usize| top - ROW / 2.0 - (0..row).map(|_| ROW).sum::<f64>();
         for (_, band, row) in placed().filter(|_| self.numbered) {
             canvas.line((band.middle(), top), (band.middle(), y(row)), RULE, 0.8);
@@ -155,24 +123,12 @@ impl Episodes {
         if !self.numbered {
             return bottom;
         }
-        let widest = self
-            .bands
-            .iter()
-            .map(|band| TINY.width(&band.name))
-            .fold(0.0, f64::max)
-            .min(230.0);
-        let columns = (1..=12_u8)
-            .rev()
-            .find(|n| f64::from(*n) * (widest + 40.0) <= ROOM)
-            .unwrap_or(1);
+        let widest = self.bands.iter().map(|band| TINY.width(&band.name)).fold(0.0, f64::max).min(230.0);
+        let columns = (1..=12_u8).rev().find(|n| f64::from(*n) * (widest + 40.0) <= ROOM).unwrap_or(1);
         let column = ROOM / f64::from(columns);
         let columns = usize::from(columns);
         let most = columns * KEY_ROWS;
-        let shown = if self.bands.len() > most {
-            most - 1
-        } else {
-            self.bands.len()
-        };
+        let shown = if self.bands.len() > most { most - 1 } else { self.bands.len() };
         let rows = (shown + usize::from(shown < self.bands.len())).div_ceil(columns);
         let top = bottom - (0..rows).map(|_| KEY_ROW).sum::<f64>();
         let place = |at: usize| {
@@ -182,11 +138,7 @@ impl Episodes {
         for (at, band) in self.bands.iter().take(shown).enumerate() {
             let (x, y) = place(at);
             number(canvas, (x + 8.0, y), at + 1);
-            canvas.text(
-                (x + 22.0, y + 4.0),
-                Style::new(TINY, INK),
-                &TINY.fit(&band.name, column - 34.0),
-            );
+            canvas.text((x + 22.0, y + 4.0), Style::new(TINY, INK), &TINY.fit(&band.name, column - 34.0));
         }
         if shown < self.bands.len() {
             let (x, y) = place(shown);

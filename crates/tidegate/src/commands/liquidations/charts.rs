@@ -22,11 +22,8 @@ pub(super) fn draw(findings: &[Findings], args: &Liquidations) -> anyhow::Result
     let [found] = findings else {
         bail!("a chart shows one dataset; name it with --dataset, or add reconciled ones up with --combine");
     };
-    let chart = if args.by.is_empty() {
-        Chart::Timeline(timeline(found, args))
-    } else {
-        Chart::Bars(bars(found, args))
-    };
+    let chart =
+        if args.by.is_empty() { Chart::Timeline(timeline(found, args)) } else { Chart::Bars(bars(found, args)) };
     let write = |path: &Path, bytes: &[u8]| {
         std::fs::write(path, bytes)
             .with_context(|| format!("cannot write {}; choose a place you may write to", path.display()))
@@ -42,18 +39,10 @@ pub(super) fn draw(findings: &[Findings], args: &Liquidations) -> anyhow::Result
 
 fn bars(found: &Findings, args: &Liquidations) -> Bars {
     let label = |value: Value| {
-        if let Value::Text(text) = value {
-            text
-        } else {
-            "none given".to_owned()
-        }
+        if let Value::Text(text) = value { text } else { "none given".to_owned() }
     };
     let bar = |(group, _): &&(engine::liquidations::Group, u64)| Bar {
-        label: tables::labels(found, &args.by, &group.key)
-            .into_iter()
-            .map(label)
-            .collect::<Vec<_>>()
-            .join(" · "),
+        label: tables::labels(found, &args.by, &group.key).into_iter().map(label).collect::<Vec<_>>().join(" · "),
         value: dollars(group.sums.value_usd8(found.measure)),
         count: group.sums.count,
     };
@@ -66,11 +55,7 @@ fn bars(found: &Findings, args: &Liquidations) -> Bars {
 
 fn timeline(found: &Findings, args: &Liquidations) -> Timeline {
     let total = &found.answer.total;
-    let bucket_us = if total.last_us - total.first_us <= HOURLY_UP_TO_US {
-        HOUR_US
-    } else {
-        DAY_US
-    };
+    let bucket_us = if total.last_us - total.first_us <= HOURLY_UP_TO_US { HOUR_US } else { DAY_US };
     let point = |hour: &engine::liquidations::episodes::Hour| Point {
         start_s: hour.start_us.div_euclid(bucket_us) * bucket_us / SECOND_US,
         value: dollars(hour.value_usd8),
@@ -135,12 +120,7 @@ fn scales(found: &Findings) -> Scales {
 }
 
 fn sentence(words: &str) -> String {
-    words
-        .chars()
-        .take(1)
-        .flat_map(char::to_uppercase)
-        .chain(words.chars().skip(1))
-        .collect()
+    words.chars().take(1).flat_map(char::to_uppercase).chain(words.chars().skip(1)).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a picture shows three digits")]

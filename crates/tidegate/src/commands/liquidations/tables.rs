@@ -28,10 +28,7 @@ fn sums(sums: &Sums, users: u64, measure: Measure) -> Vec<Value> {
         Value::Count(users),
         // Where no row has a value there is no sum; a zero would be a figure.
         Value::usd_if(sums.count > sums.without_value(Measure::DebtRepaid), sums.debt_usd8),
-        Value::usd_if(
-            sums.count > sums.without_value(Measure::CollateralSeized),
-            sums.collateral_usd8,
-        ),
+        Value::usd_if(sums.count > sums.without_value(Measure::CollateralSeized), sums.collateral_usd8),
         Value::usd_if(sums.bonus_count > 0, sums.bonus_usd8),
         Value::share(sums.bonus_usd8, sums.bonus_debt_usd8),
         Value::Count(sums.without_value(measure)),
@@ -70,19 +67,9 @@ pub(super) fn concentration(findings: &[Findings]) -> Table {
     );
     for found in findings {
         let whole = found.answer.total.value_usd8(found.measure);
-        let part = |top: usize| -> i128 {
-            found
-                .answer
-                .largest
-                .iter()
-                .take(top)
-                .map(|large| -large.negated_value_usd8)
-                .sum()
-        };
-        let mut row = vec![
-            Value::Text(found.name.clone()),
-            Value::Text(measure_words(found.measure).to_owned()),
-        ];
+        let part =
+            |top: usize| -> i128 { found.answer.largest.iter().take(top).map(|large| -large.negated_value_usd8).sum() };
+        let mut row = vec![Value::Text(found.name.clone()), Value::Text(measure_words(found.measure).to_owned())];
         row.extend([1, 10, 100].map(|top| Value::share(part(top), whole)));
         table.push(row);
     }
@@ -193,37 +180,21 @@ pub(super) fn groups(findings: &[Findings], by: &[By]) -> Table {
 /// Groups in the order people read them: periods and size classes in their own order, all else by value.
 pub(super) fn ordered<'a>(found: &'a Findings, by: &[By]) -> Vec<&'a (engine::liquidations::Group, u64)> {
     let mut groups: Vec<_> = found.answer.groups.iter().collect();
-    let has_own_order = by
-        .first()
-        .is_some_and(|by| matches!(by, By::Day | By::Week | By::Month | By::Size));
+    let has_own_order = by.first().is_some_and(|by| matches!(by, By::Day | By::Week | By::Month | By::Size));
     let by_value = |(group, _): &&(engine::liquidations::Group, u64)| {
-        (
-            std::cmp::Reverse(group.sums.value_usd8(found.measure)),
-            std::cmp::Reverse(group.sums.count),
-        )
+        (std::cmp::Reverse(group.sums.value_usd8(found.measure)), std::cmp::Reverse(group.sums.count))
     };
     groups.sort_by(|a, b| {
-        let own = if has_own_order {
-            a.0.key[0].cmp(&b.0.key[0])
-        } else {
-            std::cmp::Ordering::Equal
-        };
+        let own = if has_own_order { a.0.key[0].cmp(&b.0.key[0]) } else { std::cmp::Ordering::Equal };
         own.then_with(|| by_value(a).cmp(&by_value(b))).then_with(|| {
-            labels(found, by, &a.0.key)
-                .iter()
-                .map(label_text)
-                .cmp(labels(found, by, &b.0.key).iter().map(label_text))
+            labels(found, by, &a.0.key).iter().map(label_text).cmp(labels(found, by, &b.0.key).iter().map(label_text))
         })
     });
     groups
 }
 
 fn label_text(value: &Value) -> String {
-    if let Value::Text(text) = value {
-        text.clone()
-    } else {
-        String::new()
-    }
+    if let Value::Text(text) = value { text.clone() } else { String::new() }
 }
 
 /// What tells a group apart, in words.
@@ -255,11 +226,7 @@ pub(super) fn labels(found: &Findings, by: &[By], key: &[u64]) -> Vec<Value> {
 }
 
 fn name(found: &Findings, code: u32) -> Value {
-    found
-        .answer
-        .names
-        .get(code as usize)
-        .map_or(Value::Missing, |name| Value::Text(name.clone()))
+    found.answer.names.get(code as usize).map_or(Value::Missing, |name| Value::Text(name.clone()))
 }
 
 /// Which side a value is taken from, in words.
@@ -308,11 +275,7 @@ fn missing_values(found: &Findings) -> Vec<String> {
     let mut notes = Vec::new();
     let sides = [
         (Measure::DebtRepaid, total.debt_absent, total.debt_unpriced),
-        (
-            Measure::CollateralSeized,
-            total.collateral_absent,
-            total.collateral_unpriced,
-        ),
+        (Measure::CollateralSeized, total.collateral_absent, total.collateral_unpriced),
     ];
     for (measure, absent, unpriced) in sides {
         let words = measure_words(measure);
@@ -324,23 +287,14 @@ fn missing_values(found: &Findings) -> Vec<String> {
             ));
         }
         if unpriced > 0 {
-            let mut tokens: Vec<_> = found
-                .answer
-                .unpriced
-                .iter()
-                .filter(|(side, ..)| *side == measure)
-                .collect();
+            let mut tokens: Vec<_> = found.answer.unpriced.iter().filter(|(side, ..)| *side == measure).collect();
             tokens.sort_by_key(|(_, name, times)| (std::cmp::Reverse(*times), name.clone()));
             let named: Vec<String> = tokens
                 .iter()
                 .take(8)
                 .map(|(_, name, times)| format!("{} {}", text::printable(name), count(*times)))
                 .collect();
-            let more = if tokens.len() > 8 {
-                format!(" and {} more tokens", tokens.len() - 8)
-            } else {
-                String::new()
-            };
+            let more = if tokens.len() > 8 { format!(" and {} more tokens", tokens.len() - 8) } else { String::new() };
             notes.push(format!(
                 "{}: {} events have no US dollar value of the {words} ({}{more}); they are in no sum of it.",
                 found.name,
