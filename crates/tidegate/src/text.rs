@@ -3,7 +3,7 @@
 use protocol::amount::Usd8;
 
 /// The longest a name is shown.
-const LONGEST_NAME_CHARS: usize = 48;
+const LONGEST_NAME_CHARS: usize = 72;
 
 /// A name from outside, safe to print: no control or direction-changing characters, no line breaks, of bounded length.
 pub(crate) fn printable(name: &str) -> String {
@@ -21,6 +21,11 @@ pub(crate) fn printable(name: &str) -> String {
 /// A whole number with thousands separators: `11,488`.
 pub(crate) fn count(number: u64) -> String {
     grouped(u128::from(number))
+}
+
+/// A number of events in words: `1 event`, `2,642 events`.
+pub(crate) fn events(number: u64) -> String {
+    if number == 1 { "1 event".to_owned() } else { format!("{} events", count(number)) }
 }
 
 /// US dollars for reading: `$740,543,398` from a thousand up, else with cents, and what is below a cent as such.

@@ -35,12 +35,16 @@ pub struct Sums {
     pub collateral_absent: u64,
     /// Liquidations with a collateral token and no US dollar value of it.
     pub collateral_unpriced: u64,
-    /// Collateral seized less debt repaid, over liquidations where both are known: the bonus paid.
+    /// Collateral seized less debt repaid, over liquidations where both are known and agree: the bonus paid.
     pub bonus_usd8: i128,
     /// The debt repaid in those liquidations, the base of the bonus rate.
     pub bonus_debt_usd8: i128,
     /// How many liquidations those are.
     pub bonus_count: u64,
+    /// Liquidations where both are known and contradict each other: see [`is_plausible_bonus`].
+    pub implausible_count: u64,
+    /// Collateral seized less debt repaid over those, in no other sum.
+    pub implausible_usd8: i128,
     /// The earliest, in microseconds since 1970.
     pub first_us: i64,
     /// The latest, in microseconds since 1970.
@@ -60,6 +64,8 @@ impl Default for Sums {
             bonus_usd8: 0,
             bonus_debt_usd8: 0,
             bonus_count: 0,
+            implausible_count: 0,
+            implausible_usd8: 0,
             first_us: i64::MAX,
             last_us: i64::MIN,
         }
@@ -100,6 +106,8 @@ impl Sums {
         add(&mut self.bonus_usd8, other.bonus_usd8)?;
         add(&mut self.bonus_debt_usd8, other.bonus_debt_usd8)?;
         self.bonus_count += other.bonus_count;
+        self.implausible_count += other.implausible_count;
+        add(&mut self.implausible_usd8, other.implausible_usd8)?;
         self.first_us = self.first_us.min(other.first_us);
         self.last_us = self.last_us.max(other.last_us);
         Ok(())
@@ -120,12 +128,25 @@ impl Sums {
             Leg::Worth(usd) => add(&mut self.collateral_usd8, usd)?,
         }
         if let (Leg::Worth(debt), Leg::Worth(collateral)) = (row.debt, row.collateral) {
-            add(&mut self.bonus_usd8, collateral.checked_sub(debt).ok_or(TooLarge)?)?;
-            add(&mut self.bonus_debt_usd8, debt)?;
-            self.bonus_count += 1;
+            let bonus = collateral.checked_sub(debt).ok_or(TooLarge)?;
+            if is_plausible_bonus(bonus, debt) {
+                add(&mut self.bonus_usd8, bonus)?;
+                add(&mut self.bonus_debt_usd8, debt)?;
+                self.bonus_count += 1;
+            } else {
+                add(&mut self.implausible_usd8, bonus)?;
+                self.implausible_count += 1;
+            }
         }
         Ok(())
     }
+}
+
+/// Whether a bonus can have been paid: no market seizes less than the debt's worth or pays over a quarter of it. Anything
+/// else means that the source's two prices contradict each other.
+#[must_use]
+pub const fn is_plausible_bonus(bonus_usd8: i128, debt_usd8: i128) -> bool {
+    bonus_usd8 >= 0 && bonus_usd8 <= debt_usd8 / 4
 }
 
 /// A sum left 128 bits: some row holds an absurd value.
@@ -575,7 +596,7 @@ pub fn account_of(words: [u64; 3]) -> Option<[u8; 20]> {
 }
 
 /// Bytes of a group written down: its words, then its sums.
-pub const RECORD_BYTES: usize = 8 * MOST_WORDS + 128;
+pub const RECORD_BYTES: usize = 8 * MOST_WORDS + 152;
 
 impl Fold<'_> {
     /// Gives the groups away as records, each with a hash that is equal for equal keys, and starts over; the totals stay.
@@ -602,12 +623,14 @@ impl Group {
             collateral_absent: word(at + 3),
             collateral_unpriced: word(at + 4),
             bonus_count: word(at + 5),
-            first_us: word(at + 6).cast_signed(),
-            last_us: word(at + 7).cast_signed(),
-            debt_usd8: wide(at + 8),
-            collateral_usd8: wide(at + 10),
-            bonus_usd8: wide(at + 12),
-            bonus_debt_usd8: wide(at + 14),
+            implausible_count: word(at + 6),
+            first_us: word(at + 7).cast_signed(),
+            last_us: word(at + 8).cast_signed(),
+            debt_usd8: wide(at + 9),
+            collateral_usd8: wide(at + 11),
+            bonus_usd8: wide(at + 13),
+            bonus_debt_usd8: wide(at + 15),
+            implausible_usd8: wide(at + 17),
         };
         Self { key: (0..words).map(word).collect(), sums }
     }
@@ -621,9 +644,10 @@ impl Group {
             sums.collateral_absent,
             sums.collateral_unpriced,
             sums.bonus_count,
+            sums.implausible_count,
         ];
         let times = [sums.first_us, sums.last_us].map(i64::cast_unsigned);
-        let wide = [sums.debt_usd8, sums.collateral_usd8, sums.bonus_usd8, sums.bonus_debt_usd8];
+        let wide = [sums.debt_usd8, sums.collateral_usd8, sums.bonus_usd8, sums.bonus_debt_usd8, sums.implausible_usd8];
         let mut record = [0; RECORD_BYTES];
         let (places, _) = record.as_chunks_mut::<8>();
         for (place, word) in places.iter_mut().zip(&self.key) {
@@ -632,7 +656,7 @@ impl Group {
         for (place, word) in places[MOST_WORDS..].iter_mut().zip(small.iter().chain(&times)) {
             *place = word.to_be_bytes();
         }
-        for (place, value) in record[8 * (MOST_WORDS + 8)..].as_chunks_mut::<16>().0.iter_mut().zip(wide) {
+        for (place, value) in record[8 * (MOST_WORDS + 9)..].as_chunks_mut::<16>().0.iter_mut().zip(wide) {
             *place = value.to_be_bytes();
         }
         record
@@ -765,7 +789,10 @@ mod tests {
                 let entry = expected.entry((row.chain, month)).or_default();
                 entry.0 += 1;
                 entry.1 += row.debt_usd.unwrap_or(0);
-                if let (Some(debt), Some(collateral)) = (row.debt_usd, row.collateral_usd) {
+                if let (Some(debt), Some(collateral)) = (row.debt_usd, row.collateral_usd)
+                    && collateral >= debt
+                    && collateral - debt <= debt / 4
+                {
                     entry.2 += collateral - debt;
                 }
                 entry.3 += u64::from(row.debt_usd.is_none());

@@ -82,8 +82,10 @@ fn sources(archive: &Archive, args: &Liquidations) -> anyhow::Result<Vec<Source>
             archive.root().display()
         );
     }
-    let datasets: Vec<_> = names.iter().map(|name| super::dataset(archive, name)).collect::<anyhow::Result<_>>()?;
+    let mut datasets: Vec<_> = names.iter().map(|name| super::dataset(archive, name)).collect::<anyhow::Result<_>>()?;
     if args.combine && datasets.len() > 1 {
+        // Of an event in several datasets the row of the first counts, so those that know the debt side come first.
+        datasets.sort_by_key(|(_, files)| files.iter().any(|file| file.is_empty_throughout("debt_usd")));
         return Ok(vec![combine(archive, datasets)?]);
     }
     let alone = |(name, files): (DatasetName, Vec<DataFile>)| Source {
@@ -107,10 +109,10 @@ fn combine(archive: &Archive, datasets: Vec<(DatasetName, Vec<DataFile>)>) -> an
         for (other, other_files) in &earlier {
             match reconciliations::on_record(archive, other, &name)? {
                 Some(pairs) => {
-                    combined.notes.push(format!(
-                        "{} events of {name} are also in {other} (reconciled) and count once",
-                        pairs.len()
-                    ));
+                    let shared = crate::text::events(pairs.len() as u64);
+                    combined
+                        .notes
+                        .push(format!("{shared} of {name} also in {other} (reconciled), counted as {other} has them"));
                     held.extend(pairs.into_iter().map(|(_, key)| key));
                 }
                 None if overlap(other_files, &files)? => bail!(

@@ -341,9 +341,9 @@ impl Found {
     ) -> Report {
         let mut notes = vec![format!("How rows are matched: {RULE}.")];
         notes.push(format!(
-            "Compared: {} to {} (not included){}.",
+            "Compared: {} to {}{}.",
             range.from,
-            range.until,
+            TimeUs((range.until.0 - 1).div_euclid(SECOND_US) * SECOND_US),
             if args.collateral.is_empty() {
                 String::new()
             } else {

@@ -12,27 +12,29 @@ use crate::table::{Table, Unit, Value};
 use crate::text::{self, count};
 
 /// The columns every sum is shown in.
-const SUM_COLUMNS: [(&str, Unit); 7] = [
+const SUM_COLUMNS: [(&str, Unit); 8] = [
     ("events", Unit::Count),
     ("users", Unit::Count),
     ("debt_repaid_usd", Unit::Usd),
+    ("debt_without_usd", Unit::Count),
     ("collateral_seized_usd", Unit::Usd),
+    ("collateral_without_usd", Unit::Count),
     ("bonus_paid_usd", Unit::Usd),
     ("bonus_rate", Unit::Share),
-    ("without_value", Unit::Count),
 ];
 
-fn sums(sums: &Sums, users: u64, measure: Measure) -> Vec<Value> {
-    vec![
-        Value::Count(sums.count),
-        Value::Count(users),
-        // Where no row has a value there is no sum; a zero would be a figure.
-        Value::usd_if(sums.count > sums.without_value(Measure::DebtRepaid), sums.debt_usd8),
-        Value::usd_if(sums.count > sums.without_value(Measure::CollateralSeized), sums.collateral_usd8),
-        Value::usd_if(sums.bonus_count > 0, sums.bonus_usd8),
-        Value::share(sums.bonus_usd8, sums.bonus_debt_usd8),
-        Value::Count(sums.without_value(measure)),
-    ]
+fn sums(sums: &Sums, users: u64) -> Vec<Value> {
+    // Where no row has a value there is no sum; a zero would be a figure.
+    let side = |measure| {
+        let without = sums.without_value(measure);
+        [Value::usd_if(sums.count > without, sums.value_usd8(measure)), Value::Count(without)]
+    };
+    let mut values = vec![Value::Count(sums.count), Value::Count(users)];
+    values.extend(side(Measure::DebtRepaid));
+    values.extend(side(Measure::CollateralSeized));
+    values.push(Value::usd_if(sums.bonus_count > 0, sums.bonus_usd8));
+    values.push(Value::share(sums.bonus_usd8, sums.bonus_debt_usd8));
+    values
 }
 
 /// One row per source.
@@ -47,7 +49,7 @@ pub(super) fn totals(findings: &[Findings]) -> Table {
             Value::Time(TimeUs(total.first_us)),
             Value::Time(TimeUs(total.last_us)),
         ];
-        row.extend(sums(total, found.answer.users, found.measure));
+        row.extend(sums(total, found.answer.users));
         table.push(row);
     }
     table
@@ -169,7 +171,7 @@ pub(super) fn groups(findings: &[Findings], by: &[By]) -> Table {
         for (group, users) in ordered(found, by) {
             let mut row = vec![Value::Text(found.name.clone())];
             row.extend(labels(found, by, &group.key));
-            row.extend(sums(&group.sums, *users, found.measure));
+            row.extend(sums(&group.sums, *users));
             row.push(Value::share(group.sums.value_usd8(found.measure), whole));
             table.push(row);
         }
@@ -266,7 +268,10 @@ pub(super) fn notes(findings: &[Findings], args: &Liquidations) -> Vec<String> {
     if args.by.is_empty() || args.episodes {
         notes.extend(findings.first().map(|found| format!("An episode: {}.", found.rule)));
     }
-    notes.push("Bonus paid is collateral seized less debt repaid, over events where both have a value; protocol fees are not in it.".to_owned());
+    notes.push(
+        "Bonus paid is collateral seized less debt repaid, where both have a value; protocol fees are not in it."
+            .to_owned(),
+    );
     notes
 }
 
@@ -280,28 +285,34 @@ fn missing_values(found: &Findings) -> Vec<String> {
     for (measure, absent, unpriced) in sides {
         let words = measure_words(measure);
         if absent > 0 {
-            notes.push(format!(
-                "{}: {} events have no {words} in the source; they are in no sum of it.",
-                found.name,
-                count(absent)
-            ));
+            let events = text::events(absent);
+            notes.push(format!("{}: {events} without {words} in the source, in no sum of it.", found.name));
         }
         if unpriced > 0 {
-            let mut tokens: Vec<_> = found.answer.unpriced.iter().filter(|(side, ..)| *side == measure).collect();
-            tokens.sort_by_key(|(_, name, times)| (std::cmp::Reverse(*times), name.clone()));
-            let named: Vec<String> = tokens
-                .iter()
-                .take(8)
-                .map(|(_, name, times)| format!("{} {}", text::printable(name), count(*times)))
-                .collect();
-            let more = if tokens.len() > 8 { format!(" and {} more tokens", tokens.len() - 8) } else { String::new() };
+            let (events, named) = (text::events(unpriced), unpriced_tokens(found, measure));
             notes.push(format!(
-                "{}: {} events have no US dollar value of the {words} ({}{more}); they are in no sum of it.",
-                found.name,
-                count(unpriced),
-                named.join(", ")
+                "{}: {events} without a US dollar value of the {words} ({named}), in no sum of it.",
+                found.name
             ));
         }
     }
+    if total.implausible_count > 0 {
+        notes.push(format!(
+            "{}: {} left out of the bonus (together {}): at the source's own prices their collateral is worth less than the \
+             debt or over a quarter more, so one of the two prices is wrong.",
+            found.name,
+            text::events(total.implausible_count),
+            text::usd(Usd8(total.implausible_usd8)),
+        ));
+    }
     notes
+}
+
+/// The tokens that lack values most often, with how often.
+fn unpriced_tokens(found: &Findings, measure: Measure) -> String {
+    let mut tokens: Vec<_> = found.answer.unpriced.iter().filter(|(side, ..)| *side == measure).collect();
+    tokens.sort_by_key(|(_, name, times)| (std::cmp::Reverse(*times), name.clone()));
+    let named = tokens.iter().take(8).map(|(_, name, times)| format!("{} {}", text::printable(name), count(*times)));
+    let more = (tokens.len() > 8).then(|| format!("{} more tokens", tokens.len() - 8));
+    named.chain(more).collect::<Vec<_>>().join(", ")
 }
