@@ -6,7 +6,7 @@ use std::path::Path;
 use protocol::B256;
 use protocol::chain::ChainId;
 use protocol::standing::Standing;
-use protocol::time::TimeUs;
+use protocol::time::{SECOND_US, TimeUs};
 
 use super::{SCHEMA_VERSION, Table};
 use crate::error::{Error, Result};
@@ -61,6 +61,15 @@ impl Span {
             // Blocks are not times; only the rows can tell.
             Self::Blocks { .. } => true,
         }
+    }
+
+    /// The span that a file's name tells, where it tells times: widened to whole seconds, as names are written.
+    #[must_use]
+    pub fn of_file_name(name: &str) -> Option<Self> {
+        let mut parts = name.split('-');
+        let mut moment = || parts.next()?.parse::<jiff::Timestamp>().ok().map(|time| time.as_microsecond());
+        let (from, to) = (moment()?, moment()?);
+        Some(Self::Times { from: TimeUs(from), to: TimeUs(to.saturating_add(SECOND_US - 1)) })
     }
 
     /// The part of a file name that tells the span: `20210519T130000Z-20210521T044512Z`, or `000012345678-000012349999`.
@@ -225,6 +234,18 @@ mod tests {
         later.insert(format!("{PREFIX}schema_version"), "2".to_owned());
         let message = Footer::from_pairs(Path::new("f"), &later).unwrap_err().to_string();
         assert!(message.contains("layout version 2"), "{message}");
+    }
+
+    #[test]
+    fn a_file_name_tells_the_span_to_the_second() {
+        let span = Span::Times { from: TimeUs(1_608_214_767_000_001), to: TimeUs(1_649_023_453_999_999) };
+        let name = format!("{}-0a1b2c3d.parquet", span.file_stem());
+        assert_eq!(name, "20201217T141927Z-20220403T220413Z-0a1b2c3d.parquet");
+        let whole = Span::Times { from: TimeUs(1_608_214_767_000_000), to: TimeUs(1_649_023_453_999_999) };
+        assert_eq!(Span::of_file_name(&name), Some(whole));
+        for name in ["empty-0a1b2c3d.parquet", "000000000005-000000000009.parquet", "a~b.parquet", "x"] {
+            assert_eq!(Span::of_file_name(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub mod scan;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use footer::{Footer, Span};
+pub use footer::{Footer, Span, TimeRange};
 pub use publish::PendingFile;
 pub use scan::{Chunk, DataFile, Scan};
 
@@ -93,7 +93,15 @@ impl Archive {
     /// # Errors
     /// A file is unreadable or of a later layout.
     pub fn files(&self, dataset: &DatasetName, table: Table) -> Result<Vec<DataFile>> {
-        self.files_in(&self.folder(dataset, table))
+        self.files_in(&self.folder(dataset, table), &TimeRange::ALL)
+    }
+
+    /// The same, less the files whose names tell that they hold no row of the range; those are not even opened.
+    ///
+    /// # Errors
+    /// A file is unreadable or of a later layout.
+    pub fn files_within(&self, dataset: &DatasetName, table: Table, range: &TimeRange) -> Result<Vec<DataFile>> {
+        self.files_in(&self.folder(dataset, table), range)
     }
 
     /// The reconciliations on record.
@@ -101,7 +109,7 @@ impl Archive {
     /// # Errors
     /// A file is unreadable or of a later layout.
     pub fn reconciliations(&self) -> Result<Vec<DataFile>> {
-        self.files_in(&self.reconciliations_folder())
+        self.files_in(&self.reconciliations_folder(), &TimeRange::ALL)
     }
 
     /// Where one table of a dataset lies.
@@ -114,9 +122,11 @@ impl Archive {
         self.root.join("proofs").join(Table::Reconciliations.word())
     }
 
-    fn files_in(&self, folder: &Path) -> Result<Vec<DataFile>> {
+    fn files_in(&self, folder: &Path, range: &TimeRange) -> Result<Vec<DataFile>> {
         let names = entries(folder)?;
-        names.iter().filter(|name| is_finished(name)).map(|name| DataFile::open(folder.join(name))).collect()
+        let may_hold = |name: &str| Span::of_file_name(name).is_none_or(|span| span.may_hold(range));
+        let wanted = names.iter().filter(|name| is_finished(name) && may_hold(name));
+        wanted.map(|name| DataFile::open(folder.join(name))).collect()
     }
 }
 

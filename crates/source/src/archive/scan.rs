@@ -154,3 +154,89 @@ impl Chunk {
         Ok(batches.map(move |batch| batch.map_err(|cause| Error::arrow(&path, &cause))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::{Archive, DatasetName, PendingFile, Span, Table};
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::TimestampMicrosecondType;
+    use arrow_array::{TimestampMicrosecondArray, UInt64Array};
+    use arrow_schema::{DataType, Field, Schema, TimeUnit};
+    use parquet::file::properties::WriterProperties;
+    use proptest::prelude::*;
+    use protocol::standing::Standing;
+    use protocol::time::{SECOND_US, TimeUs};
+
+    /// Writes a file of these times in row groups of ten.
+    fn write(archive: &Archive, dataset: &DatasetName, times: &[i64], id: usize) {
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let fields = vec![Field::new("time", utc, false), Field::new("other", DataType::UInt64, false)];
+        let schema = Arc::new(Schema::new(fields));
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(10)).build();
+        let folder = archive.folder(dataset, Table::Liquidations);
+        let mut file = PendingFile::create(&folder, schema.clone(), properties).unwrap();
+        let columns: Vec<arrow_array::ArrayRef> = vec![
+            Arc::new(TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC")),
+            Arc::new(UInt64Array::from(vec![7; times.len()])),
+        ];
+        file.write(&RecordBatch::try_new(schema, columns).unwrap()).unwrap();
+        let (from, to) = (TimeUs(*times.iter().min().unwrap()), TimeUs(*times.iter().max().unwrap()));
+        let span = Span::Times { from, to };
+        let name = format!("{}-{id:08x}.parquet", span.file_stem());
+        let notes = BTreeMap::new();
+        file.publish(&Footer { table: Table::Liquidations, standing: Standing::Assumed, span, notes }, &name).unwrap();
+    }
+
+    fn times_read(files: &[DataFile], range: TimeRange) -> (Vec<i64>, usize) {
+        let chunks = Scan::of(&["time"]).within(range).chunks(files);
+        let batches = chunks.iter().flat_map(|chunk| chunk.read().unwrap());
+        let mut times: Vec<i64> = batches
+            .flat_map(|batch| {
+                let batch = batch.unwrap();
+                assert_eq!(batch.num_columns(), 1, "only the asked column is read");
+                batch.column(0).as_primitive::<TimestampMicrosecondType>().values().to_vec()
+            })
+            .collect();
+        times.sort_unstable();
+        (times, chunks.len())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn skipping_never_loses_a_row_of_the_range(
+            files in prop::collection::vec(prop::collection::vec(0_i64..2_000 * SECOND_US, 1..60), 1..4),
+            from in 0_i64..2_000 * SECOND_US,
+            length in 1_i64..300 * SECOND_US,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let (archive, dataset) = (Archive::at(folder.path()).unwrap(), DatasetName::new("d").unwrap());
+            for (id, times) in files.iter().enumerate() {
+                write(&archive, &dataset, &times.iter().map(|time| 1_600_000_000 * SECOND_US + time).collect::<Vec<_>>(), id);
+            }
+            let from = 1_600_000_000 * SECOND_US + from;
+            let range = TimeRange { from: TimeUs(from), until: TimeUs(from + length) };
+            let inside = |times: Vec<i64>| times.into_iter().filter(|time| (from..from + length).contains(time)).collect::<Vec<_>>();
+            let all = archive.files(&dataset, Table::Liquidations).unwrap();
+            let some = archive.files_within(&dataset, Table::Liquidations, &range).unwrap();
+            let (expected, _) = times_read(&all, TimeRange::ALL);
+            prop_assert_eq!(inside(times_read(&some, range).0), inside(expected));
+        }
+    }
+
+    #[test]
+    fn files_and_row_groups_outside_the_range_are_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (archive, dataset) = (Archive::at(folder.path()).unwrap(), DatasetName::new("d").unwrap());
+        let second = |second: i64| (1_600_000_000 + second) * SECOND_US;
+        write(&archive, &dataset, &(0..100).map(second).collect::<Vec<_>>(), 1);
+        write(&archive, &dataset, &(1_000..1_100).map(second).collect::<Vec<_>>(), 2);
+        let range = TimeRange { from: TimeUs(second(25)), until: TimeUs(second(31)) };
+        assert_eq!(archive.files(&dataset, Table::Liquidations).unwrap().len(), 2);
+        let files = archive.files_within(&dataset, Table::Liquidations, &range).unwrap();
+        assert_eq!(files.len(), 1, "the other file's name tells that it holds nothing");
+        let (times, chunks) = times_read(&files, range);
+        assert_eq!((times.first(), times.last(), chunks), (Some(&second(20)), Some(&second(39)), 2));
+    }
+}

@@ -14,7 +14,7 @@ use protocol::chain::ChainId;
 use protocol::liquidation::Version;
 use protocol::standing::Standing;
 use source::archive::liquidations::EventKey;
-use source::archive::{Archive, DataFile, DatasetName, Span, reconciliations};
+use source::archive::{Archive, DataFile, DatasetName, Span, Table, reconciliations};
 
 use crate::analysis::{self, Answer, Filter, NameColumn, Question};
 use crate::args::{By, Liquidations, MeasureName};
@@ -24,8 +24,10 @@ use crate::table::Report;
 /// Answers and writes.
 pub(crate) fn run(archive: &Path, args: &Liquidations) -> anyhow::Result<()> {
     let archive = Archive::at(archive)?;
-    let sources = sources(&archive, args)?;
-    let findings: Vec<Findings> = sources.iter().map(|source| find(source, args)).collect::<anyhow::Result<_>>()?;
+    let filter = filter(args)?;
+    let sources = sources(&archive, args, &filter)?;
+    let findings: Vec<Findings> =
+        sources.iter().map(|source| find(source, args, &filter)).collect::<anyhow::Result<_>>()?;
     charts::draw(&findings, args)?;
     output::write(&report(&findings, args), &super::destination(&args.output))
 }
@@ -70,19 +72,16 @@ pub(crate) struct Burst {
     pub by_chain: Vec<(ChainId, i128)>,
 }
 
-fn sources(archive: &Archive, args: &Liquidations) -> anyhow::Result<Vec<Source>> {
-    let names: Vec<String> = if args.dataset.is_empty() {
-        archive.datasets()?.iter().map(ToString::to_string).collect()
-    } else {
-        args.dataset.clone()
-    };
+fn sources(archive: &Archive, args: &Liquidations, filter: &Filter) -> anyhow::Result<Vec<Source>> {
+    let names = names(archive, args)?;
     if names.is_empty() {
         bail!(
             "{}: this archive holds nothing yet; run `tidegate import liquidations FILE --amounts tokens`, or `tidegate demo`",
             archive.root().display()
         );
     }
-    let mut datasets: Vec<_> = names.iter().map(|name| super::dataset(archive, name)).collect::<anyhow::Result<_>>()?;
+    let mut datasets: Vec<_> =
+        names.iter().map(|name| super::dataset(archive, name, &filter.range)).collect::<anyhow::Result<_>>()?;
     if args.combine && datasets.len() > 1 {
         // Of an event in several datasets the row of the first counts, so those that know the debt side come first.
         datasets.sort_by_key(|(_, files)| files.iter().any(|file| file.is_empty_throughout("debt_usd")));
@@ -94,6 +93,25 @@ fn sources(archive: &Archive, args: &Liquidations) -> anyhow::Result<Vec<Source>
         notes: Vec::new(),
     };
     Ok(datasets.into_iter().map(alone).collect())
+}
+
+/// The datasets asked for, each once; where none is named, all that hold liquidations.
+fn names(archive: &Archive, args: &Liquidations) -> anyhow::Result<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for name in &args.dataset {
+        if names.contains(name) {
+            bail!("--dataset names {} twice; name it once", crate::text::printable(name));
+        }
+        names.push(name.clone());
+    }
+    if args.dataset.is_empty() {
+        for dataset in archive.datasets()? {
+            if !archive.files(&dataset, Table::Liquidations)?.is_empty() {
+                names.push(dataset.to_string());
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// Adds datasets up: events that two of them hold count once, and where nobody looked which those are, it is refused.
@@ -159,28 +177,27 @@ pub(crate) fn question<'a>(
     Question { files, by: &[], measure, filter, episodes: Vec::new(), with_transactions: false, top: None }
 }
 
-fn find(source: &Source, args: &Liquidations) -> anyhow::Result<Findings> {
+fn find(source: &Source, args: &Liquidations, filter: &Filter) -> anyhow::Result<Findings> {
     let files: Vec<(DataFile, &HashSet<EventKey>)> =
         source.files.iter().map(|(file, held)| (file.clone(), held)).collect();
     let measure = measure(&source.files, args);
-    let filter = filter(args)?;
     let by: Vec<Dimension> = args.by.iter().map(|by| dimension(*by)).collect();
     let asked = Question {
         by: &by,
         with_transactions: args.largest.is_some(),
         top: top(args),
-        ..question(&files, &filter, measure)
+        ..question(&files, filter, measure)
     };
     let answer = analysis::ask(&asked)?;
     analysis::require_rows(&answer, &source.name)?;
     let wants_series = args.episodes || args.by.is_empty() || args.png.is_some() || args.svg.is_some();
     let hours = if wants_series {
-        hours(&Question { by: &[Dimension::Hour], ..question(&files, &filter, measure) })?
+        hours(&Question { by: &[Dimension::Hour], ..question(&files, filter, measure) })?
     } else {
         Vec::new()
     };
     let rule = Rule { factor: args.episode_factor, ..Rule::default() };
-    let episodes = bursts(&episodes::find(&hours, &rule), &question(&files, &filter, measure))?;
+    let episodes = bursts(&episodes::find(&hours, &rule), &question(&files, filter, measure))?;
     let standing = source.files.iter().map(|(file, _)| file.footer.standing).max().unwrap_or(Standing::Assumed);
     Ok(Findings {
         name: source.name.clone(),

@@ -43,11 +43,15 @@ pub(crate) fn destination(output: &Output) -> Destination {
     Destination { format: output.format, file: output.out.clone() }
 }
 
-/// A dataset's files, which must exist.
-pub(crate) fn dataset(archive: &Archive, name: &str) -> anyhow::Result<(DatasetName, Vec<DataFile>)> {
+/// A dataset that must exist, with those of its files that can hold rows of the range.
+pub(crate) fn dataset(
+    archive: &Archive,
+    name: &str,
+    range: &TimeRange,
+) -> anyhow::Result<(DatasetName, Vec<DataFile>)> {
     let dataset = DatasetName::new(name)?;
-    let files = archive.files(&dataset, Table::Liquidations)?;
-    if files.is_empty() {
+    let files = archive.files_within(&dataset, Table::Liquidations, range)?;
+    if files.is_empty() && archive.files(&dataset, Table::Liquidations)?.is_empty() {
         let known: Vec<String> = archive.datasets()?.iter().map(ToString::to_string).collect();
         let known = if known.is_empty() {
             "it has none yet; import one first".to_owned()

@@ -33,7 +33,8 @@ const RULE: &str = "rows with the same transaction and log index are the same; e
 /// Compares two datasets and, where they were compared whole, keeps the result for `liquidations --combine`.
 pub(crate) fn run(archive: &Path, args: &Reconcile) -> anyhow::Result<()> {
     let archive = Archive::at(archive)?;
-    let (a, b) = (super::dataset(&archive, &args.a)?, super::dataset(&archive, &args.b)?);
+    let (a, b) =
+        (super::dataset(&archive, &args.a, &TimeRange::ALL)?, super::dataset(&archive, &args.b, &TimeRange::ALL)?);
     if a.0 == b.0 {
         bail!("{} and {} are the same dataset; name two", a.0, b.0);
     }
