@@ -209,7 +209,7 @@ impl<'a> Import<'a> {
         self.flush_rejects()?;
         self.outcome.spilled = self.keys.spilled();
         self.outcome.noticed = self.converter.noticed().clone();
-        self.outcome.taken = file.rows() - repeats.len() as u64;
+        self.outcome.taken = file.rows() - repeats.count;
         let span = self.times.map_or(Span::Empty, |(from, to)| Span::Times { from, to });
         let name = format!("{}-{}.parquet", span.file_stem(), &sha256[..8]);
         let footer = |table| Footer {
@@ -225,7 +225,7 @@ impl<'a> Import<'a> {
         }
         if self.outcome.taken > 0 {
             let finished = file.finish(&data_footer)?;
-            let finished = if repeats.is_empty() {
+            let finished = if repeats.count == 0 {
                 finished
             } else {
                 without_rows(&finished, &repeats, &data_footer, self.writer, self.plan)?
@@ -249,31 +249,30 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    /// The numbers of rows whose key the dataset or an earlier row has, ascending.
-    fn find_repeats(&mut self) -> Result<Vec<u64>> {
-        let mut repeats = Vec::new();
+    /// Finds the rows whose key the dataset or an earlier row has, and keeps each among the rejects.
+    fn find_repeats(&mut self) -> Result<RowSet> {
+        let mut repeats = RowSet::new(self.outcome.rows);
         for partition in 0..self.keys.count() {
             let records = self.keys.sorted(partition)?;
             for same in records.chunk_by(|a, b| a[..16] == b[..16]) {
-                let numbers: Vec<u64> =
-                    same.iter().map(|record| u64::from_be_bytes(*record[16..].as_array().unwrap_or(&[0; 8]))).collect();
-                let first = numbers[0];
-                for number in numbers[1..].iter().copied().filter(|number| *number != 0) {
-                    repeats.push((number, first));
+                let mut numbers = same.iter().map(|record| u64::from_be_bytes(*record.last_chunk().unwrap_or(&[0; 8])));
+                let first = numbers.next().unwrap_or(0);
+                for number in numbers.filter(|number| *number != 0) {
+                    repeats.insert(number);
+                    self.reject_repeat(number, first)?;
                 }
             }
         }
-        repeats.sort_unstable();
-        for (number, first) in &repeats {
-            if *first == 0 {
-                self.outcome.already_held += 1;
-                self.reject(*number, "already held", "the dataset already holds this event", None)?;
-            } else {
-                self.outcome.repeated += 1;
-                self.reject(*number, "repeated row", &format!("the same event as row {first}"), None)?;
-            }
+        Ok(repeats)
+    }
+
+    fn reject_repeat(&mut self, number: u64, first: u64) -> Result<()> {
+        if first == 0 {
+            self.outcome.already_held += 1;
+            return self.reject(number, "already held", "the dataset already holds this event", None);
         }
-        Ok(repeats.into_iter().map(|(number, _)| number).collect())
+        self.outcome.repeated += 1;
+        self.reject(number, "repeated row", &format!("the same event as row {first}"), None)
     }
 
     fn notes(&self, sha256: &str) -> BTreeMap<String, String> {
@@ -295,10 +294,39 @@ impl<'a> Import<'a> {
     }
 }
 
+/// Some rows of a file, a bit for each of its rows.
+struct RowSet {
+    bits: Vec<u64>,
+    count: u64,
+}
+
+impl RowSet {
+    fn new(rows: u64) -> Self {
+        Self { bits: vec![0; Self::place(rows).0 + 1], count: 0 }
+    }
+
+    /// Adds a row that is not in the set yet.
+    fn insert(&mut self, row: u64) {
+        let (word, bit) = Self::place(row);
+        assert!(self.bits[word] & bit == 0, "a row repeats at most one event");
+        self.bits[word] |= bit;
+        self.count += 1;
+    }
+
+    fn contains(&self, row: u64) -> bool {
+        let (word, bit) = Self::place(row);
+        self.bits[word] & bit != 0
+    }
+
+    fn place(row: u64) -> (usize, u64) {
+        (usize::try_from(row / 64).expect("a file's rows fit the memory's addresses"), 1 << (row % 64))
+    }
+}
+
 /// Writes a finished file again without some of its rows.
 fn without_rows(
     finished: &FinishedFile,
-    rows: &[u64],
+    rows: &RowSet,
     footer: &Footer,
     writer: &Writer,
     plan: &Plan,
@@ -310,8 +338,7 @@ fn without_rows(
         for batch in chunk.read()? {
             let batch = batch?;
             let numbers = batch["source_row"].as_primitive::<arrow_array::types::UInt64Type>();
-            let keep: BooleanArray =
-                numbers.values().iter().map(|number| Some(rows.binary_search(number).is_err())).collect();
+            let keep: BooleanArray = numbers.values().iter().map(|number| Some(!rows.contains(*number))).collect();
             kept.write(&filter_record_batch(&batch, &keep).map_err(|cause| Error::arrow(finished.path(), &cause))?)?;
         }
     }
