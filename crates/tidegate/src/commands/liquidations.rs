@@ -25,6 +25,9 @@ use crate::table::Report;
 pub(crate) fn run(archive: &Path, args: &Liquidations) -> anyhow::Result<()> {
     let archive = Archive::at(archive)?;
     let filter = filter(args)?;
+    if let Some(twice) = args.by.iter().enumerate().find_map(|(at, by)| args.by[..at].contains(by).then_some(by)) {
+        bail!("--by names {} twice; name it once", format!("{twice:?}").to_lowercase());
+    }
     let sources = sources(&archive, args, &filter)?;
     let findings: Vec<Findings> =
         sources.iter().map(|source| find(source, args, &filter)).collect::<anyhow::Result<_>>()?;
