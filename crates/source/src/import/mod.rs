@@ -1,6 +1,6 @@
 //! Other people's files of liquidations, re-expressed as rows of the archive.
 //!
-//! A file is opened and its columns recognised ([`plan`]); then every row is converted ([`convert`]), written with its
+//! A file is opened and its columns recognised ([`plan`]); then every row is converted, written with its
 //! key, or kept among the rejects with a reason. Keys that occur twice, in the file or in what the dataset already holds,
 //! are found on disk-backed partitions, so that memory stays bounded; then the file is published whole or not at all.
 
