@@ -59,6 +59,14 @@ impl Error {
         }
     }
 
+    /// The same, saying which file it is about where it does not yet.
+    pub(crate) fn about(self, path: &Path) -> Self {
+        match self {
+            Self::Unfit { what, advice } => Self::Unfit { what: format!("{}: {what}", path.display()), advice },
+            named @ (Self::Io { .. } | Self::Locked { .. } | Self::BadFile { .. }) => named,
+        }
+    }
+
     /// A file that Parquet's reader or writer refuses.
     pub(crate) fn parquet(path: &Path, cause: parquet::errors::ParquetError) -> Self {
         use parquet::errors::ParquetError;

@@ -41,7 +41,7 @@ pub(crate) struct Destination {
 pub(crate) fn write(report: &Report, to: &Destination) -> anyhow::Result<()> {
     if to.format == Format::Parquet {
         let Some(path) = &to.file else { bail!("Parquet is binary; say where to write it with --out FILE") };
-        return write_parquet(report, path).with_context(|| format!("cannot write {}", path.display()));
+        return write_file(path, &to_parquet(report)?);
     }
     let text = match to.format {
         Format::Json => format!("{:#}\n", to_json(report)),
@@ -49,10 +49,25 @@ pub(crate) fn write(report: &Report, to: &Destination) -> anyhow::Result<()> {
         Format::Text | Format::Parquet => to_text(report),
     };
     match &to.file {
-        Some(path) => std::fs::write(path, text)
-            .with_context(|| format!("cannot write {}; choose a place you may write to", path.display())),
+        Some(path) => write_file(path, text.as_bytes()),
         None => print(&text),
     }
+}
+
+/// Writes a file whole or not at all: a table that was cut off would be taken for the whole.
+fn write_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let whole = File::create(path).and_then(|mut file| {
+        let written = file.write_all(content);
+        // A device or a pipe is no file to remove.
+        if written.is_err() && file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            let _ = std::fs::remove_file(path);
+        }
+        written
+    });
+    whole.with_context(|| {
+        let path = path.display();
+        format!("cannot write {path}; choose a place you may write to, with room for it")
+    })
 }
 
 /// Prints text as it is. A reader that has gone away (`| head`) is no error.
@@ -60,19 +75,21 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write to standard output"),
+        written => {
+            written.context("cannot write to standard output; free some space, or give --out a file on another disk")
+        }
     }
 }
 
 /// A report for reading.
 pub(crate) fn to_text(report: &Report) -> String {
-    let mut text = format!("{}\nstanding: {}\n", report.title, report.standing);
+    let mut text = format!("{}\nstanding: {}\n", text::harmless(&report.title), report.standing);
     for table in &report.tables {
         text.push('\n');
         text.push_str(&table_text(table));
     }
     for note in &report.notes {
-        text.push_str(&format!("\n* {note}"));
+        text.push_str(&format!("\n* {}", text::harmless(note)));
     }
     if !report.notes.is_empty() {
         text.push('\n');
@@ -174,7 +191,7 @@ fn without_formula(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
-fn write_parquet(report: &Report, path: &Path) -> anyhow::Result<()> {
+fn to_parquet(report: &Report) -> anyhow::Result<Vec<u8>> {
     let Some(table) = report.tables.last() else { bail!("there is no table") };
     let mut fields: Vec<Field> =
         table.columns.iter().map(|column| Field::new(&column.name, data_type(column.unit), true)).collect();
@@ -185,10 +202,11 @@ fn write_parquet(report: &Report, path: &Path) -> anyhow::Result<()> {
     }
     columns.push(Arc::new(StringArray::from(vec![report.standing.word(); table.rows.len()])));
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-    let mut writer = parquet::arrow::ArrowWriter::try_new(File::create(path)?, batch.schema(), None)?;
+    let mut bytes = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None)?;
     writer.write(&batch)?;
     writer.close()?;
-    Ok(())
+    Ok(bytes)
 }
 
 fn data_type(unit: Unit) -> DataType {

@@ -7,15 +7,21 @@ const LONGEST_NAME_CHARS: usize = 72;
 
 /// A name from outside, safe to print: no control or direction-changing characters, no line breaks, of bounded length.
 pub(crate) fn printable(name: &str) -> String {
-    let visible = |c: &char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let mut shown: String = name.chars().filter(visible).take(LONGEST_NAME_CHARS + 1).collect();
+    let mut shown: String = name.chars().filter(is_harmless).take(LONGEST_NAME_CHARS + 1).collect();
     if shown.chars().count() > LONGEST_NAME_CHARS {
         shown = shown.chars().take(LONGEST_NAME_CHARS - 1).chain(['…']).collect();
     }
     shown
+}
+
+/// A longer text with something from outside in it, such as a path or a reason, in one line and as harmless as a name.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' { ' ' } else { c }).filter(is_harmless).collect()
+}
+
+fn is_harmless(c: &char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A whole number with thousands separators: `11,488`.

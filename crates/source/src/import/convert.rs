@@ -223,8 +223,8 @@ impl<'a> Converter<'a> {
         let whole = match &cell {
             Cell::Null => return Ok(None),
             Cell::Integer(value) => Some(*value),
-            Cell::Text(text) => text.trim().parse().ok(),
             // pandas turns a whole-number column with holes into floats; up to 2^53 they are still whole and exact.
+            Cell::Text(text) => moment::without_zero_fraction(text.trim()).parse().ok(),
             #[expect(clippy::cast_possible_truncation, reason = "the value is whole and below 2^53")]
             Cell::Float(value) if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => Some(*value as i128),
             Cell::Float(_) | Cell::Bytes(_) | Cell::Moment(..) | Cell::Unfit(_) => None,

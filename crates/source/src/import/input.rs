@@ -12,6 +12,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use serde_json::value::RawValue;
 
 use super::cell::Cell;
+use super::mapping;
 use crate::error::{Error, IoContext, Result};
 
 /// The longest row that is read. A longer one is a quote that was never closed, or no table at all.
@@ -172,7 +173,7 @@ impl Input {
         let (mut columns, mut lines) = (Vec::<String>::new(), Lines::open(path)?);
         for _ in 0..SNIFFED_LINES {
             let Some((line, _)) = lines.next()? else { break };
-            for (name, _) in serde_json::from_str::<serde_json::Map<_, _>>(line).unwrap_or_default() {
+            for (name, _) in serde_json::from_str::<serde_json::Map<_, _>>(&line).unwrap_or_default() {
                 if !columns.contains(&name) {
                     columns.push(name);
                 }
@@ -197,16 +198,36 @@ impl Input {
             }
             number += 1;
             let at = reader.position().byte();
-            let flow = if record.len() == self.columns.len() {
-                visitor(number, &Row::Text(&record), at)?
-            } else {
-                let why = format!("has {} fields where the heading has {}", record.len(), self.columns.len());
-                visitor(number, &Row::Broken(&why, joined(&record).into()), at)?
+            let flow = match self.broken(&record, delimiter) {
+                None => visitor(number, &Row::Text(&record), at)?,
+                Some(why) => visitor(number, &Row::Broken(&why, joined(&record).into()), at)?,
             };
             if flow == Flow::Stop {
                 return Ok(());
             }
         }
+    }
+
+    /// Why a row of CSV cannot be told into columns, if it cannot.
+    fn broken(&self, record: &csv::ByteRecord, delimiter: u8) -> Option<String> {
+        let lines = 1 + count_of(record.as_slice(), b'\n');
+        if record.len() != self.columns.len() {
+            let spread = if lines > 1 {
+                format!(" and runs over {lines} lines; a quote may never have been closed")
+            } else {
+                String::new()
+            };
+            let (fields, heading) = (record.len(), self.columns.len());
+            return Some(format!("has {fields} fields where the heading has {heading}{spread}"));
+        }
+        // A quote that is never closed swallows the rows after it, and the number of fields may be right by chance.
+        let is_row = |line: &[u8]| self.columns.len() > 1 && count_of(line, delimiter) + 1 >= self.columns.len();
+        let swallows = |field: &[u8]| field.contains(&b'\n') && field.split(|byte| *byte == b'\n').any(is_row);
+        record.iter().any(swallows).then(|| {
+            format!(
+                "runs over {lines} lines and has other rows inside a quoted field; a quote may never have been closed"
+            )
+        })
     }
 
     fn visit_json(&self, visitor: &mut dyn FnMut(u64, &Row<'_>, u64) -> Result<Flow>) -> Result<()> {
@@ -216,18 +237,24 @@ impl Input {
         let mut number = 0;
         while let Some((line, at)) = lines.next()? {
             number += 1;
-            let flow = match serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(line) {
+            let flow = match serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(&line) {
+                // Bytes that are no text were replaced by a sign, so what was written is not known.
+                Ok(_) if matches!(line, Cow::Owned(_)) => visitor(number, &Row::Broken("is not UTF-8", line), at)?,
                 Ok(object) => {
                     let mut row = vec![None; self.columns.len()];
                     #[expect(clippy::iter_over_hash_type, reason = "every value goes to the place its name says")]
                     for (name, value) in object {
-                        if let Some(place) = places.get(name.as_ref()) {
-                            row[*place] = Some(value);
+                        match places.get(name.as_ref()) {
+                            Some(place) => row[*place] = Some(value),
+                            None if mapping::is_recognised(&name) => {
+                                return Err(late_column(&self.path, &name, number));
+                            }
+                            None => {}
                         }
                     }
                     visitor(number, &Row::Json(&row), at)?
                 }
-                Err(_) => visitor(number, &Row::Broken("is not a JSON object", line.into()), at)?,
+                Err(_) => visitor(number, &Row::Broken("is not a JSON object", line), at)?,
             };
             if flow == Flow::Stop {
                 break;
@@ -312,7 +339,8 @@ impl Lines {
         })
     }
 
-    fn next(&mut self) -> Result<Option<(&str, u64)>> {
+    /// The next line; it is owned where it was not UTF-8 and the bytes that are no text are replaced.
+    fn next(&mut self) -> Result<Option<(Cow<'_, str>, u64)>> {
         loop {
             self.line.clear();
             let read = (&mut self.reader)
@@ -330,9 +358,8 @@ impl Lines {
                 break;
             }
         }
-        // What is not UTF-8 is no JSON either, and is rejected as such.
-        let text = std::str::from_utf8(&self.line).unwrap_or("(not UTF-8)").trim().trim_start_matches('\u{feff}');
-        Ok(Some((text, self.position)))
+        let line = self.line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.line);
+        Ok(Some((String::from_utf8_lossy(line.trim_ascii()), self.position)))
     }
 }
 
@@ -371,6 +398,10 @@ fn parquet_builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>>
     ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(|cause| Error::parquet(path, cause))
 }
 
+fn count_of(bytes: &[u8], wanted: u8) -> usize {
+    bytes.iter().filter(|byte| **byte == wanted).count()
+}
+
 fn joined(record: &csv::ByteRecord) -> String {
     record.iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join(",")
 }
@@ -383,6 +414,18 @@ fn csv_error(path: &Path, cause: csv::Error) -> Error {
         return Error::Io { doing: "read the file", path: path.to_owned(), cause };
     }
     Error::BadFile { path: path.to_owned(), what, advice: "check its quotes and export it again" }
+}
+
+/// A column that would be read if only it had been seen in time; to leave it out would drop values silently.
+fn late_column(path: &Path, name: &str, row: u64) -> Error {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+    Error::BadFile {
+        path: path.to_owned(),
+        what: format!(
+            "names the column \"{shown}\" first in row {row}, and columns are learnt from the first {SNIFFED_LINES}"
+        ),
+        advice: "name every column in the first row, with null where there is nothing",
+    }
 }
 
 fn bad(path: &Path, what: &str, advice: &'static str) -> Error {

@@ -177,6 +177,12 @@ impl Mapping {
     }
 }
 
+/// Whether a column of this name is read without the user naming it.
+pub(super) fn is_recognised(column: &str) -> bool {
+    let column = normalised(column);
+    FIELDS.iter().any(|(.., names)| names.contains(&column.as_str()))
+}
+
 fn normalised(column: &str) -> String {
     column.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }

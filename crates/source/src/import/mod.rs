@@ -75,7 +75,7 @@ pub struct Plan {
 /// The file cannot be read, or what it lacks was not given: each error says which option supplies it.
 pub fn plan(path: &Path, settings: Settings) -> Result<Plan> {
     let input = Input::open(path)?;
-    let mapping = Mapping::recognise(input.columns(), &settings.overrides)?;
+    let mapping = Mapping::recognise(input.columns(), &settings.overrides).map_err(|error| error.about(path))?;
     let plan = Plan { input, mapping, settings };
     match plan.missing() {
         None => Ok(plan),

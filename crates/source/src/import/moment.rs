@@ -55,7 +55,7 @@ pub(crate) fn from_epoch(value: i128) -> Option<(TimeUs, Form)> {
 #[must_use]
 pub(crate) fn from_text(text: &str) -> Option<(TimeUs, Form)> {
     let text = text.trim();
-    if let Ok(epoch) = text.parse::<i128>() {
+    if let Ok(epoch) = without_zero_fraction(text).parse::<i128>() {
         return from_epoch(epoch);
     }
     // SQL dashboards write `2021-05-19 13:00:00.000 UTC`, databases `2021-05-19 13:00:00+00`.
@@ -76,6 +76,12 @@ pub(crate) fn from_text(text: &str) -> Option<(TimeUs, Form)> {
     Some((TimeUs(time).plausible()?, form))
 }
 
+/// A whole number that was printed from a float: `1621429200.0` without the fraction.
+#[must_use]
+pub(super) fn without_zero_fraction(text: &str) -> &str {
+    text.strip_suffix(".0").unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +91,7 @@ mod tests {
         let moment = TimeUs(1_621_429_200_000_000);
         for (text, form) in [
             ("1621429200", Form::EpochSeconds),
+            ("1621429200.0", Form::EpochSeconds),
             ("1621429200000", Form::EpochMilliseconds),
             ("1621429200000000", Form::EpochMicroseconds),
             ("1621429200000000000", Form::EpochNanoseconds),

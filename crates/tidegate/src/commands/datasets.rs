@@ -4,7 +4,7 @@ use std::path::Path;
 
 use protocol::standing::Standing;
 use protocol::time::TimeUs;
-use source::archive::{Archive, Span, Table as ArchiveTable};
+use source::archive::{Archive, DataFile, Span, Table as ArchiveTable};
 
 use crate::args::Output;
 use crate::output;
@@ -31,13 +31,13 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
     );
     let mut weakest = Standing::Exact;
     for dataset in archive.datasets()? {
+        let files = archive.files(&dataset, ArchiveTable::Liquidations)?;
         let rejects = archive.files(&dataset, ArchiveTable::Rejects)?;
-        for file in archive.files(&dataset, ArchiveTable::Liquidations)? {
-            let rejected: u64 = rejects
-                .iter()
-                .filter(|reject| reject.path.file_name() == file.path.file_name())
-                .map(source::archive::DataFile::rows)
-                .sum();
+        // A file of which no row was taken has left rejects alone, and is listed by them.
+        let belongs = |reject: &DataFile, file: &DataFile| reject.path.file_name() == file.path.file_name();
+        let fruitless = rejects.iter().filter(|reject| !files.iter().any(|file| belongs(reject, file)));
+        for (file, rows) in files.iter().map(|file| (file, file.rows())).chain(fruitless.map(|file| (file, 0))) {
+            let rejected: u64 = rejects.iter().filter(|reject| belongs(reject, file)).map(DataFile::rows).sum();
             let (first, last) = match file.footer.span {
                 Span::Times { from, to } => (Value::Time(whole_seconds(from)), Value::Time(whole_seconds(to))),
                 Span::Empty | Span::Blocks { .. } => (Value::Missing, Value::Missing),
@@ -49,7 +49,7 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
                 Value::Text(file.footer.standing.to_string()),
                 first,
                 last,
-                Value::Count(file.rows()),
+                Value::Count(rows),
                 Value::Count(rejected),
                 note("source_file"),
                 note("origin"),

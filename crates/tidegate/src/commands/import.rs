@@ -15,7 +15,7 @@ use source::import::{self, AmountUnit, Extent, Form, Outcome, Plan, Rejection, S
 
 use crate::args::{Amounts, ImportLiquidations};
 use crate::output;
-use crate::text::{count, printable, usd};
+use crate::text::{count, harmless, printable, usd};
 
 /// Rows a dry run shows.
 const PREVIEW_ROWS: u64 = 5;
@@ -29,16 +29,23 @@ pub(crate) fn run(archive: &Path, args: &ImportLiquidations) -> anyhow::Result<(
         return plans.iter().try_for_each(|plan| output::print(&dry_run(plan, &tokens)?));
     }
     let writer = Writer::open(&Archive::at(archive)?)?;
-    let mut useful = false;
+    let mut fruitless = Vec::new();
     for plan in &plans {
         let outcome = import_one(plan, &tokens, &writer)?;
-        useful |= outcome.already_imported || outcome.taken + outcome.already_held > 0;
+        if !outcome.already_imported && outcome.taken + outcome.already_held == 0 {
+            fruitless.push((plan, outcome.rows));
+        }
         output::print(&summary(plan, &outcome))?;
     }
-    if !useful {
-        bail!("no row could be taken; see the reasons above, and try --dry-run");
+    match fruitless.first() {
+        Some((plan, 0)) if fruitless.len() == plans.len() => {
+            bail!("{}: has no rows; check that the export finished", plan.path().display())
+        }
+        Some((plan, _)) if fruitless.len() == plans.len() => {
+            bail!("{}: no row could be taken; see the reasons above, and try --dry-run", plan.path().display())
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Imports one file with a progress bar.
@@ -85,7 +92,9 @@ fn settings(args: &ImportLiquidations, file: &Path) -> anyhow::Result<Settings> 
     Ok(Settings {
         dataset: match &args.dataset {
             Some(name) => DatasetName::new(name)?,
-            None => DatasetName::suggested_by(file)?,
+            None => DatasetName::suggested_by(file).with_context(|| {
+                format!("{}: no dataset can be named after it; give --dataset NAME", file.display())
+            })?,
         },
         origin: args.origin.clone().unwrap_or_else(|| {
             format!("file {}", file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default())
@@ -105,8 +114,8 @@ fn settings(args: &ImportLiquidations, file: &Path) -> anyhow::Result<Settings> 
 fn tokens(args: &ImportLiquidations) -> anyhow::Result<Tokens> {
     let mut tokens = Tokens::embedded().clone();
     if let Some(path) = &args.tokens {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("{}: cannot read the token list", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{}: cannot read the token list; check the path", path.display()))?;
         let more = Tokens::from_csv(&text).map_err(|bad| {
             anyhow::anyhow!(
                 "{}: line {} is not chain_id,address,symbol,decimals: \"{}\"",
@@ -123,7 +132,8 @@ fn tokens(args: &ImportLiquidations) -> anyhow::Result<Tokens> {
 fn dry_run(plan: &Plan, tokens: &Tokens) -> anyhow::Result<String> {
     let settings = plan.settings();
     let (read, unread) = plan.columns();
-    let mut text = format!("{} ({}) → dataset {}\n\n", plan.path().display(), plan.format(), settings.dataset);
+    let mut text =
+        format!("{} ({}) → dataset {}\n\n", harmless(&plan.path().to_string_lossy()), plan.format(), settings.dataset);
     for (field, column) in &read {
         text.push_str(&format!("  {:<22} ← {}\n", field.name(), printable(column)));
     }
@@ -154,7 +164,7 @@ fn dry_run(plan: &Plan, tokens: &Tokens) -> anyhow::Result<String> {
 fn preview(row: &Result<(TimeUs, Liquidation), Rejection>) -> String {
     let (time, event) = match row {
         Ok(row) => row,
-        Err(rejection) => return format!("rejected: {}", printable(&rejection.detail)),
+        Err(rejection) => return format!("rejected: {}", printable_detail(&rejection.detail)),
     };
     let leg = |name: &str, leg: &Option<Leg>| {
         let Some(leg) = leg else { return format!("no {name}") };
@@ -181,7 +191,7 @@ fn preview(row: &Result<(TimeUs, Liquidation), Rejection>) -> String {
 }
 
 fn summary(plan: &Plan, outcome: &Outcome) -> String {
-    let name = plan.path().display();
+    let name = harmless(&plan.path().to_string_lossy());
     let dataset = &plan.settings().dataset;
     if outcome.already_imported {
         return format!("{name}: already in dataset {dataset}, unchanged; nothing to do\n");
@@ -204,7 +214,7 @@ fn summary(plan: &Plan, outcome: &Outcome) -> String {
         ));
     }
     if let Some(path) = &outcome.rejects_file {
-        note(format!("rejected rows with their reasons: {}", path.display()));
+        note(format!("rejected rows with their reasons: {}", harmless(&path.to_string_lossy())));
     }
     for (why, amounts) in &outcome.noticed.inexact {
         let advice = if *why == Inexact::UnknownDecimals { " (--tokens FILE can supply them)" } else { "" };
@@ -235,5 +245,5 @@ fn time_notes(outcome: &Outcome) -> Vec<String> {
 }
 
 fn printable_detail(detail: &str) -> String {
-    detail.chars().filter(|c| !c.is_control()).take(200).collect()
+    harmless(detail).chars().take(200).collect()
 }

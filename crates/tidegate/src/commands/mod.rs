@@ -28,7 +28,7 @@ pub(crate) fn complain(error: &anyhow::Error) {
             message.push_str(&cause);
         }
     }
-    say(&format!("error: {}", message.replace('\n', " ")));
+    say(&format!("error: {}", crate::text::harmless(&message)));
 }
 
 /// Says something about the work, not its result: on standard error.

@@ -1,0 +1,16 @@
+//! The program as its users meet it: the built binary, real files, real folders, exit codes and words.
+
+#[cfg(test)]
+mod analytics;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod import;
+#[cfg(test)]
+mod killed;
+#[cfg(test)]
+mod real_data;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod two_writers;
