@@ -119,9 +119,9 @@ impl Tokens {
     }
 }
 
-/// What stays of a symbol when case and punctuation are left out: people and registries write them differently.
+/// What stays of a symbol when case and dots are left out: people and registries write `WETH.e` and `WETHe`.
 fn spelling(symbol: &str) -> String {
-    symbol.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    symbol.trim().chars().filter(|c| *c != '.').flat_map(char::to_lowercase).collect()
 }
 
 fn parse_line(line: &str) -> Option<Listed> {

@@ -29,28 +29,37 @@ impl Sum {
         self.users.insert(event.user);
         plus(&mut self.debt, event.debt_usd);
         plus(&mut self.collateral, event.collateral_usd);
-        plus(&mut self.bonus, event.collateral_usd.zip(event.debt_usd).map(|(seized, repaid)| seized - repaid));
+        let bonus = event.collateral_usd.zip(event.debt_usd).map(|(seized, repaid)| (seized - repaid, repaid));
+        // A bonus below nothing or above a quarter of the debt says that one of the prices is wrong.
+        plus(&mut self.bonus, bonus.filter(|(bonus, debt)| (0..=debt / 4).contains(bonus)).map(|(bonus, _)| bonus));
         self.without_debt += u64::from(event.debt_usd.is_none());
         self.without_collateral += u64::from(event.collateral_usd.is_none());
     }
 
     /// The columns of a report, as its JSON has them.
-    fn shown(&self, by_collateral: bool) -> [Value; 6] {
+    fn shown(&self) -> [Value; 7] {
         let usd = |usd: Option<i128>| usd.map_or(Value::Null, |usd| json!(signed(usd)));
-        let without = if by_collateral { self.without_collateral } else { self.without_debt };
         [
             json!(self.events),
             json!(self.users.len()),
             usd(self.debt),
+            json!(self.without_debt),
             usd(self.collateral),
+            json!(self.without_collateral),
             usd(self.bonus),
-            json!(without),
         ]
     }
 }
 
-const SHOWN: [&str; 6] =
-    ["events", "users", "debt_repaid_usd", "collateral_seized_usd", "bonus_paid_usd", "without_value"];
+const SHOWN: [&str; 7] = [
+    "events",
+    "users",
+    "debt_repaid_usd",
+    "debt_without_usd",
+    "collateral_seized_usd",
+    "collateral_without_usd",
+    "bonus_paid_usd",
+];
 
 fn signed(usd8: i128) -> String {
     if usd8 < 0 { format!("-{}", usd_text(-usd8)) } else { usd_text(usd8) }
@@ -89,7 +98,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string().replace("null", ""), str::to_owned)
 }
 
-type Groups = BTreeMap<Vec<String>, [Value; 6]>;
+type Groups = BTreeMap<Vec<String>, [Value; 7]>;
 
 fn by_loop<'a>(events: impl IntoIterator<Item = &'a Event>, by: &[&str], by_collateral: bool) -> Groups {
     let mut sums = BTreeMap::<Vec<String>, Sum>::new();
@@ -97,7 +106,7 @@ fn by_loop<'a>(events: impl IntoIterator<Item = &'a Event>, by: &[&str], by_coll
         let key = by.iter().map(|by| label(event, by, by_collateral).to_string()).collect();
         sums.entry(key).or_default().add(event);
     }
-    sums.into_iter().map(|(key, sum)| (key, sum.shown(by_collateral))).collect()
+    sums.into_iter().map(|(key, sum)| (key, sum.shown())).collect()
 }
 
 fn by_program(report: &Value, by: &[&str]) -> Groups {
@@ -179,7 +188,7 @@ fn filters_let_through_what_a_plain_condition_does() {
 #[test]
 fn the_groups_of_the_most_value_are_kept() {
     let (bed, events) = world(2_000);
-    let usd = |row: &[Value; 6]| row[2].as_str().map_or(0, crate::support::usd8);
+    let usd = |row: &[Value; 7]| row[2].as_str().map_or(0, crate::support::usd8);
     let mut ranked: Vec<_> = by_loop(&events, &["user"], false).into_iter().collect();
     ranked.sort_by_key(|(_, row)| std::cmp::Reverse(usd(row)));
     for top in [1, 7, 100] {
@@ -203,7 +212,8 @@ fn what_has_no_price_is_missing_and_not_zero() {
             (&row["debt_repaid_usd"], &row["collateral_seized_usd"], &row["bonus_paid_usd"]),
             (&Value::Null, &Value::Null, &Value::Null)
         );
-        assert_eq!((&row["events"], &row["without_value"]), (&1.into(), &1.into()));
+        let counts = ["events", "debt_without_usd", "collateral_without_usd"].map(|name| row[name].as_u64());
+        assert_eq!(counts, [Some(1); 3]);
     }
     assert_eq!(table(&report, "groups")[0]["size"], "unpriced");
     let text = bed.run(&["liquidations", "--by", "debt"]).out;

@@ -58,7 +58,7 @@ fn the_v2_file_gives_its_published_figures() {
         (&["--from", "2021-05-19", "--to", "2021-05-19"], 679, 416, "157.2", 1),
     ] {
         let row = totals(&bed, "v2", days);
-        let seen = ["events", "users", "without_value"].map(|name| row[name].as_u64().unwrap());
+        let seen = ["events", "users", "debt_without_usd"].map(|name| row[name].as_u64().unwrap());
         assert_eq!(
             (seen, millions(&row["debt_repaid_usd"], 1).as_str()),
             ([events, users, unpriced], debt),
@@ -66,10 +66,10 @@ fn the_v2_file_gives_its_published_figures() {
         );
     }
     let may = ["--from", "2021-05-01", "--to", "2021-05-31"];
-    assert_eq!(totals(&bed, "v2", &[may.as_slice(), &["--measure", "collateral"]].concat())["without_value"], 1_565);
+    assert_eq!(totals(&bed, "v2", &may)["collateral_without_usd"], 1_565);
     let report = bed.json(&[["liquidations", "--dataset", "v2", "--by", "debt"].as_slice(), &may].concat());
     let notes = report["notes"].to_string();
-    assert!(notes.contains("69 events have no US dollar value of the debt repaid (WETH 69)"), "{notes}");
+    assert!(notes.contains("69 events without a US dollar value of the debt repaid (WETH 69)"), "{notes}");
 }
 
 #[test]
