@@ -219,7 +219,7 @@ pub(crate) struct Reconcile {
 /// `demo`.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Demo {
-    /// Where to put the made-up world and its pictures
+    /// Where to put the made-up world: its archive (--archive is not used) and its pictures
     #[arg(long, default_value = "tidegate-demo", value_name = "FOLDER")]
     pub folder: PathBuf,
     /// From which the world is made: the same seed makes the same world

@@ -4,6 +4,7 @@
 //! source did not give an exact number, and `*_basis` says why. `*_amount` is the same in tokens, a float for eyes. USD is
 //! `Decimal128(38,8)`. Addresses, hashes and keys are bytes.
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::builder::{
@@ -21,8 +22,14 @@ use protocol::liquidation::{Amount, Leg, Liquidation};
 use protocol::standing::Standing;
 use protocol::time::TimeUs;
 
+use super::publish::{BackgroundFile, FinishedFile};
+use super::{Footer, PendingFile, Span};
+use crate::error;
+
 /// Rows in a row group: the unit in which readers skip and share work.
 const ROW_GROUP_ROWS: usize = 131_072;
+/// Rows gathered before they are handed to the file.
+const BATCH_ROWS: usize = 16_384;
 
 /// How the identity of an event was established, and how far it can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -234,6 +241,76 @@ impl Rows {
             Arc::new(self.event_key_kind.finish()),
         ]);
         RecordBatch::try_new(SCHEMA.clone(), columns)
+    }
+}
+
+/// A file of this table on its way into the archive, fed row by row; another thread encodes and compresses it.
+#[expect(missing_debug_implementations, reason = "Arrow's dictionary builder has none")]
+pub struct RowsFile {
+    rows: Rows,
+    /// `None` once the disk refused and its reason was asked for.
+    file: Option<BackgroundFile>,
+    times: Option<(TimeUs, TimeUs)>,
+    pushed: u64,
+}
+
+impl RowsFile {
+    /// Begins a file in a folder of the archive.
+    ///
+    /// # Errors
+    /// The folder or file cannot be made.
+    pub fn create(folder: &Path) -> error::Result<Self> {
+        let file = Some(BackgroundFile::create(folder, SCHEMA.clone(), properties())?);
+        Ok(Self { rows: Rows::default(), file, times: None, pushed: 0 })
+    }
+
+    /// Appends a row.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn push(&mut self, row: &Row<'_>) -> error::Result<()> {
+        let time = row.time;
+        self.times = Some(self.times.map_or((time, time), |(from, to)| (from.min(time), to.max(time))));
+        self.pushed += 1;
+        self.rows.push(row);
+        if self.rows.len() >= BATCH_ROWS { self.flush() } else { Ok(()) }
+    }
+
+    /// Rows appended so far.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.pushed
+    }
+
+    /// The moments of the earliest and latest row, if there is a row.
+    #[must_use]
+    pub fn times(&self) -> Option<(TimeUs, TimeUs)> {
+        self.times
+    }
+
+    /// What the rows appended so far cover.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.times.map_or(Span::Empty, |(from, to)| Span::Times { from, to })
+    }
+
+    /// Closes the file, still under its hidden name.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn finish(mut self, footer: &Footer) -> error::Result<FinishedFile> {
+        self.flush()?;
+        self.written()?.finish(footer)
+    }
+
+    fn flush(&mut self) -> error::Result<()> {
+        let batch = self.rows.take().expect("the columns fit the schema they were made for");
+        if self.file.as_ref().is_some_and(|file| file.write(batch)) { Ok(()) } else { self.written().map(drop) }
+    }
+
+    /// Waits for the file to be written.
+    fn written(&mut self) -> error::Result<PendingFile> {
+        self.file.take().expect("a file is waited for once, at its end or at the disk's refusal").join()
     }
 }
 

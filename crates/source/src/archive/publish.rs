@@ -93,8 +93,18 @@ impl PendingFile {
 /// A pending file whose encoding and compression run on a thread of their own, a few batches behind.
 #[derive(Debug)]
 pub struct BackgroundFile {
-    sender: SyncSender<RecordBatch>,
-    thread: JoinHandle<Result<PendingFile>>,
+    /// `None` once nothing more will be handed over.
+    sender: Option<SyncSender<RecordBatch>>,
+    /// `None` once it was waited for.
+    thread: Option<JoinHandle<Result<PendingFile>>>,
+}
+
+impl Drop for BackgroundFile {
+    fn drop(&mut self) {
+        // The thread removes its hidden file as it ends; a program that does not wait could end before that.
+        self.sender = None;
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 impl BackgroundFile {
@@ -111,7 +121,7 @@ impl BackgroundFile {
             }
             Ok(file)
         });
-        Ok(Self { sender, thread })
+        Ok(Self { sender: Some(sender), thread: Some(thread) })
     }
 
     /// Hands rows over. A refusal of the disk is told by [`BackgroundFile::join`].
@@ -119,16 +129,17 @@ impl BackgroundFile {
     /// Returns whether the file is still being written.
     #[must_use]
     pub fn write(&self, batch: RecordBatch) -> bool {
-        self.sender.send(batch).is_ok()
+        self.sender.as_ref().is_some_and(|sender| sender.send(batch).is_ok())
     }
 
     /// Waits until everything handed over is written.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn join(self) -> Result<PendingFile> {
-        drop(self.sender);
-        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    pub fn join(mut self) -> Result<PendingFile> {
+        self.sender = None;
+        let thread = self.thread.take().expect("a file is waited for once");
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

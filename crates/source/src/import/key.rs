@@ -7,7 +7,12 @@ use sha2::{Digest, Sha256};
 use crate::archive::liquidations::{EventKey, KeyKind};
 
 /// What the weaker kind of key cannot tell apart, in words for reports and footers.
-pub(crate) const WEAKNESS: &str = "two calls alike in time, chain, market, version, transaction, user, liquidator, both tokens and both amounts count once";
+const WEAKNESS: &str = "two calls alike in time, chain, market, version, transaction, user, liquidator, both tokens and both amounts count once";
+
+/// The note that a file carries about its keys.
+pub(crate) fn weakness(weak: bool) -> String {
+    if weak { WEAKNESS } else { "none" }.to_owned()
+}
 
 /// The key of an event: from (chain, transaction, log index) where the source gives them, else from every identifying
 /// field it has.
@@ -21,20 +26,25 @@ pub(crate) fn of(time: TimeUs, event: &Liquidation) -> (EventKey, KeyKind) {
         KeyKind::Log
     } else {
         hash.update(b"fields");
-        hash.update(time.0.to_be_bytes());
-        text(&mut hash, &event.market);
-        text(&mut hash, event.version.map_or("", |version| version.word()));
-        bytes(&mut hash, event.transaction.as_ref().map(|hash| hash.as_slice()));
-        hash.update(event.user);
-        bytes(&mut hash, event.liquidator.as_ref().map(|address| address.as_slice()));
-        leg(&mut hash, event.collateral.as_ref());
-        leg(&mut hash, event.debt.as_ref());
+        fields(&mut hash, time, event);
         KeyKind::Fields
     };
     let digest = hash.finalize();
     let mut key = [0; 16];
     key.copy_from_slice(&digest[..16]);
     (key, kind)
+}
+
+/// Adds every identifying field of an event to a hash.
+pub(crate) fn fields(hash: &mut Sha256, time: TimeUs, event: &Liquidation) {
+    hash.update(time.0.to_be_bytes());
+    text(hash, &event.market);
+    text(hash, event.version.map_or("", |version| version.word()));
+    bytes(hash, event.transaction.as_ref().map(|hash| hash.as_slice()));
+    hash.update(event.user);
+    bytes(hash, event.liquidator.as_ref().map(|address| address.as_slice()));
+    leg(hash, event.collateral.as_ref());
+    leg(hash, event.debt.as_ref());
 }
 
 fn leg(hash: &mut Sha256, leg: Option<&Leg>) {

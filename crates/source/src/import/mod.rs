@@ -6,6 +6,7 @@
 
 mod cell;
 mod convert;
+mod events;
 mod input;
 mod key;
 mod mapping;
@@ -21,6 +22,7 @@ use protocol::time::TimeUs;
 use protocol::token::Tokens;
 
 pub use convert::{Noticed, Rejection};
+pub use events::{Label, Recorded, record};
 pub use input::Extent;
 pub use mapping::{Field, Mapping};
 pub use moment::Form;

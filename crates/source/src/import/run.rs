@@ -16,14 +16,12 @@ use super::convert::{Converter, Noticed, Rejection};
 use super::input::Flow;
 use super::{Plan, key};
 use crate::archive::footer::TimeRange;
-use crate::archive::liquidations::{self, KeyKind, Row};
-use crate::archive::publish::{BackgroundFile, FinishedFile};
-use crate::archive::{DataFile, Footer, PendingFile, Scan, Span, Table, Writer, rejects};
+use crate::archive::liquidations::{self, KeyKind, Row, RowsFile};
+use crate::archive::publish::FinishedFile;
+use crate::archive::{DataFile, Footer, PendingFile, Scan, Table, Writer, rejects};
 use crate::error::{Error, IoContext, Result};
 use crate::spill::{Equal, Partitions};
 
-/// Rows gathered before they are handed to the file.
-const BATCH_ROWS: usize = 16_384;
 /// Bytes of rejected text gathered before they are handed to the file.
 const REJECT_BATCH_BYTES: usize = 4 << 20;
 /// Memory for keys before they go to disk: about four million.
@@ -128,14 +126,11 @@ struct Import<'a> {
     plan: &'a Plan,
     writer: &'a Writer,
     converter: Converter<'a>,
-    rows: liquidations::Rows,
-    /// `None` once the disk refused and its reason was asked for.
-    file: Option<BackgroundFile>,
+    file: RowsFile,
     rejected: rejects::Rows,
     rejects_file: PendingFile,
     /// Key, then 0 for an event the dataset holds or the row's number: of equal keys the one to keep sorts first.
     keys: Partitions<24>,
-    times: Option<(TimeUs, TimeUs)>,
     outcome: Outcome,
 }
 
@@ -146,16 +141,10 @@ impl<'a> Import<'a> {
             plan,
             writer,
             converter: Converter::new(&plan.mapping, &plan.settings, tokens),
-            rows: liquidations::Rows::default(),
-            file: Some(BackgroundFile::create(
-                &folder(Table::Liquidations),
-                liquidations::SCHEMA.clone(),
-                liquidations::properties(),
-            )?),
+            file: RowsFile::create(&folder(Table::Liquidations))?,
             rejected: rejects::Rows::default(),
             rejects_file: PendingFile::create(&folder(Table::Rejects), rejects::SCHEMA.clone(), rejects::properties())?,
             keys: Partitions::new(Equal::Keep, KEY_BUDGET_BYTES),
-            times: None,
             outcome: Outcome::default(),
         })
     }
@@ -167,10 +156,14 @@ impl<'a> Import<'a> {
                 let (key, key_kind) = key::of(time, &liquidation);
                 self.keys.push(first_word(&key), record(&key, number))?;
                 *self.outcome.keys.entry(key_kind).or_default() += 1;
-                self.times = Some(self.times.map_or((time, time), |(from, to)| (from.min(time), to.max(time))));
-                let standing = self.plan.settings.standing;
-                self.rows.push(&Row { time, liquidation: &liquidation, standing, source_row: number, key, key_kind });
-                if self.rows.len() >= BATCH_ROWS { self.flush() } else { Ok(()) }
+                self.file.push(&Row {
+                    time,
+                    liquidation: &liquidation,
+                    standing: self.plan.settings.standing,
+                    source_row: number,
+                    key,
+                    key_kind,
+                })
             }
             Err(Rejection { reason, detail }) => {
                 let text: String = row.text(self.plan.input.columns()).chars().take(LONGEST_REJECTED_CHARS).collect();
@@ -186,31 +179,19 @@ impl<'a> Import<'a> {
         if self.rejected.bytes() >= REJECT_BATCH_BYTES { self.flush_rejects() } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> Result<()> {
-        let batch = self.rows.take().map_err(|cause| Error::arrow(self.plan.path(), &cause))?;
-        if self.file.as_ref().is_some_and(|file| file.write(batch)) { Ok(()) } else { self.written().map(drop) }
-    }
-
-    /// Waits for the file to be written.
-    fn written(&mut self) -> Result<PendingFile> {
-        self.file.take().expect("a file is waited for once, at its end or at the disk's refusal").join()
-    }
-
     fn flush_rejects(&mut self) -> Result<()> {
         let batch = self.rejected.take().map_err(|cause| Error::arrow(self.plan.path(), &cause))?;
         self.rejects_file.write(&batch)
     }
 
     fn publish(mut self, held: &[DataFile], sha256: &str) -> Result<Outcome> {
-        self.flush()?;
-        let file = self.written()?;
         self.remember_held(held)?;
         let repeats = self.find_repeats()?;
         self.flush_rejects()?;
         self.outcome.spilled = self.keys.spilled();
         self.outcome.noticed = self.converter.noticed().clone();
-        self.outcome.taken = file.rows() - repeats.count;
-        let span = self.times.map_or(Span::Empty, |(from, to)| Span::Times { from, to });
+        self.outcome.taken = self.file.rows() - repeats.count;
+        let span = self.file.span();
         let name = format!("{}-{}.parquet", span.file_stem(), &sha256[..8]);
         let footer = |table| Footer {
             table,
@@ -224,7 +205,7 @@ impl<'a> Import<'a> {
             self.outcome.rejects_file = Some(self.rejects_file.publish(&rejects_footer, &name)?);
         }
         if self.outcome.taken > 0 {
-            let finished = file.finish(&data_footer)?;
+            let finished = self.file.finish(&data_footer)?;
             let finished = if repeats.count == 0 {
                 finished
             } else {
@@ -237,7 +218,9 @@ impl<'a> Import<'a> {
 
     /// Adds the keys of what the dataset holds in the same stretch of time.
     fn remember_held(&mut self, held: &[DataFile]) -> Result<()> {
-        let Some((from, to)) = self.times else { return Ok(()) };
+        let Some((from, to)) = self.file.times() else {
+            return Ok(());
+        };
         let range = TimeRange { from, until: TimeUs(to.0.saturating_add(1)) };
         for chunk in Scan::of(&["event_key"]).within(range).chunks(held) {
             for batch in chunk.read()? {
@@ -286,7 +269,7 @@ impl<'a> Import<'a> {
             ("source_file", file_name),
             ("source_sha256", sha256.to_owned()),
             ("settings", self.plan.describe()),
-            ("event_key_weakness", if weak { key::WEAKNESS } else { "none" }.to_owned()),
+            ("event_key_weakness", key::weakness(weak)),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))

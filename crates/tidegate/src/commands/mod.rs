@@ -14,8 +14,19 @@ use protocol::time::{DAY_US, TimeUs};
 use source::archive::footer::TimeRange;
 use source::archive::{Archive, DataFile, DatasetName, Table};
 
-use crate::args::Output;
+use crate::args::{self, Args, Command, Output};
 use crate::output::Destination;
+
+/// Does what was typed.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Demo(demo) => demo::run(demo),
+        Command::Import { what: args::Import::Liquidations(import) } => import::run(&args.archive, import),
+        Command::Datasets(output) => datasets::run(&args.archive, output),
+        Command::Liquidations(liquidations) => liquidations::run(&args.archive, liquidations),
+        Command::Reconcile(reconcile) => reconcile::run(&args.archive, reconcile),
+    }
+}
 
 /// Says on standard error what went wrong, in one line.
 pub(crate) fn complain(error: &anyhow::Error) {

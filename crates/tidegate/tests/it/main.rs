@@ -5,6 +5,8 @@ mod analytics;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod import;
 #[cfg(test)]
 mod killed;
