@@ -48,6 +48,8 @@ pub(crate) struct Bars {
     pub scales: Scales,
     /// The categories, drawn in the order given.
     pub bars: Vec<Bar>,
+    /// Whether they follow each other, as months do: only then a line joins their counts.
+    pub is_series: bool,
 }
 
 /// One category.

@@ -84,9 +84,13 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 /// A report for reading.
 pub(crate) fn to_text(report: &Report) -> String {
     let mut text = format!("{}\nstanding: {}\n", text::harmless(&report.title), report.standing);
+    let only_dataset = only_dataset(report);
+    if let Some(dataset) = &only_dataset {
+        text.push_str(&format!("dataset: {}\n", text::harmless(dataset)));
+    }
     for table in &report.tables {
         text.push('\n');
-        text.push_str(&table_text(table));
+        text.push_str(&table_text(&readable(table, only_dataset.is_some())));
     }
     for note in &report.notes {
         text.push_str(&format!("\n* {}", text::harmless(note)));
@@ -95,6 +99,33 @@ pub(crate) fn to_text(report: &Report) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The dataset's name, where every row of every table is of one.
+fn only_dataset(report: &Report) -> Option<String> {
+    let mut names = report.tables.iter().flat_map(|table| {
+        let place = table.columns.iter().position(|column| column.name == "dataset");
+        table.rows.iter().filter_map(move |row| row.get(place?))
+    });
+    let first = names.next()?;
+    let Value::Text(name) = first else { return None };
+    names.all(|name| name == first).then(|| name.clone())
+}
+
+/// The table without columns that tell a reader nothing: the one dataset's name, and counts of absent values that are all
+/// zero. Programs get every column.
+fn readable(table: &Table, one_dataset: bool) -> Table {
+    let all_zero = |place: usize| table.rows.iter().all(|row| row[place] == Value::Count(0));
+    let tells = |place: &usize| {
+        let name = &table.columns[*place].name;
+        let says_it_again = one_dataset && name == "dataset";
+        let says_nothing = name.ends_with("_without_usd") && all_zero(*place);
+        !says_it_again && !says_nothing
+    };
+    let kept: Vec<usize> = (0..table.columns.len()).filter(tells).collect();
+    let columns = kept.iter().map(|place| table.columns[*place].clone()).collect();
+    let rows = table.rows.iter().map(|row| kept.iter().map(|place| row[*place].clone()).collect()).collect();
+    Table { name: table.name, columns, rows }
 }
 
 fn table_text(table: &Table) -> String {

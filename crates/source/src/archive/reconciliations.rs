@@ -10,7 +10,6 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use protocol::standing::Standing;
-use protocol::time::TimeUs;
 use sha2::{Digest, Sha256};
 
 use super::liquidations::EventKey;
@@ -72,20 +71,27 @@ pub fn record(writer: &Writer, pair: &Pair<'_>, rule: &str, matches: &[(EventKey
         let batch = RecordBatch::try_new(SCHEMA.clone(), columns).map_err(|cause| Error::arrow(&folder, &cause))?;
         file.write(&batch)?;
     }
+    let (files_a, files_b) = (archive.files(pair.a, Table::Liquidations)?, archive.files(pair.b, Table::Liquidations)?);
     let notes = BTreeMap::from([
         ("a".to_owned(), pair.a.to_string()),
         ("b".to_owned(), pair.b.to_string()),
-        ("a_state".to_owned(), state_of(&archive.files(pair.a, Table::Liquidations)?)),
-        ("b_state".to_owned(), state_of(&archive.files(pair.b, Table::Liquidations)?)),
+        ("a_state".to_owned(), state_of(&files_a)),
+        ("b_state".to_owned(), state_of(&files_b)),
         ("rule".to_owned(), rule.to_owned()),
     ]);
-    // The pairs carry no times of their own; the two datasets do.
-    let span = Span::Times { from: TimeUs(0), to: TimeUs(0) };
-    file.publish(
-        &Footer { table: Table::Reconciliations, standing: Standing::Imported, span, notes },
-        &pair.file_name(),
-    )?;
+    let standing = files_a.iter().chain(&files_b).map(|file| file.footer.standing).max().unwrap_or(Standing::Assumed);
+    let span = whole_span(files_a.iter().chain(&files_b));
+    let footer = Footer { table: Table::Reconciliations, standing, span, notes };
+    file.publish(&footer, &pair.file_name())?;
     Ok(())
+}
+
+/// From the first moment that any of the files covers to the last.
+fn whole_span<'a>(files: impl Iterator<Item = &'a DataFile>) -> Span {
+    let times =
+        files.filter_map(|file| if let Span::Times { from, to } = file.footer.span { Some((from, to)) } else { None });
+    let whole = times.reduce(|(from, to), (other_from, other_to)| (from.min(other_from), to.max(other_to)));
+    whole.map_or(Span::Empty, |(from, to)| Span::Times { from, to })
 }
 
 /// The pairs on record for two datasets in either order, if they hold for the datasets' present state.

@@ -26,6 +26,13 @@ pub struct DataFile {
     metadata: ArrowReaderMetadata,
 }
 
+/// A file that this program wrote whole and that is not whole any more.
+fn damaged(path: &Path, cause: &parquet::errors::ParquetError) -> Error {
+    let what = format!("is damaged ({})", cause.to_string().lines().next().unwrap_or("no reason given"));
+    let advice = "restore it from a backup, or delete it and import its source again";
+    Error::BadFile { path: path.to_owned(), what, advice }
+}
+
 impl DataFile {
     /// Opens a file and reads its footer.
     ///
@@ -33,8 +40,8 @@ impl DataFile {
     /// It is no Parquet file of this archive's layout.
     pub fn open(path: PathBuf) -> Result<Self> {
         let file = File::open(&path).while_trying_to("read the file", &path)?;
-        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-            .map_err(|cause| Error::parquet(&path, cause))?;
+        let metadata =
+            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|cause| damaged(&path, &cause))?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
         let pairs: BTreeMap<String, String> =
             pairs.into_iter().flatten().filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?))).collect();

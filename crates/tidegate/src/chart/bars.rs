@@ -47,7 +47,7 @@ pub(super) fn draw(chart: &Bars) -> String {
     frame::scale(&mut canvas, plot, counts, "", Side::Right);
     bars(&mut canvas, plot, axis, shown, &prefix);
     frame::ground(&mut canvas, plot, axis);
-    line(&mut canvas, plot, counts, shown);
+    counts_of(&mut canvas, plot, counts, shown, chart.is_series);
     labels(&mut canvas, plot, names, shown);
     canvas.finish(&chart.caption.title)
 }
@@ -127,17 +127,20 @@ fn bars(canvas: &mut Canvas, plot: Plot, axis: Axis, bars: &[Bar], prefix: &str)
     }
 }
 
-fn line(canvas: &mut Canvas, plot: Plot, axis: Axis, bars: &[Bar]) {
+/// The counts: a line where the categories follow each other, else a dot each, since between them there is nothing.
+fn counts_of(canvas: &mut Canvas, plot: Plot, axis: Axis, bars: &[Bar], is_series: bool) {
     let place = |(at, bar): (usize, &Bar)| (middle(plot, bars.len(), at), plot.y(axis, length(bar.count)));
     let places: Vec<(f64, f64)> = bars.iter().enumerate().map(place).collect();
     let mut data = String::new();
     for (at, (x, y)) in places.iter().enumerate() {
         data.push_str(&format!("{}{} {}", if at == 0 { "M" } else { "L" }, num(*x), num(*y)));
     }
-    // The white line under it keeps the line apart from the bars it crosses.
-    canvas.path(&data, r##"fill="none" stroke="#ffffff" stroke-width="4" stroke-linejoin="round""##);
-    canvas.path(&data, &format!(r#"fill="none" stroke="{RUST}" stroke-width="2" stroke-linejoin="round""#));
-    if bars.len() <= 80 {
+    if is_series {
+        // The white line under it keeps the line apart from the bars it crosses.
+        canvas.path(&data, r##"fill="none" stroke="#ffffff" stroke-width="4" stroke-linejoin="round""##);
+        canvas.path(&data, &format!(r#"fill="none" stroke="{RUST}" stroke-width="2" stroke-linejoin="round""#));
+    }
+    if bars.len() <= 80 || !is_series {
         for place in places {
             canvas.disc(place, 3.6, RUST, "#ffffff");
         }

@@ -32,7 +32,7 @@ fn scales() -> Scales {
 }
 
 fn bars(bars: Vec<Bar>) -> Chart {
-    Chart::Bars(Bars { caption: caption("Bars"), scales: scales(), bars })
+    Chart::Bars(Bars { caption: caption("Bars"), scales: scales(), bars, is_series: true })
 }
 
 fn bar(label: &str, value: f64, count: u64) -> Bar {
@@ -158,7 +158,7 @@ fn hostile_texts_stay_texts() {
             Scales { value_label: text.to_owned(), value_prefix: "<$>".to_owned(), count_label: text.to_owned() };
         for n in [1, 8, 30, 60, 300] {
             let bars = vec![bar(text, -3.0, 5); n];
-            check(&Chart::Bars(Bars { caption: caption.clone(), scales: scales.clone(), bars }));
+            check(&Chart::Bars(Bars { caption: caption.clone(), scales: scales.clone(), bars, is_series: false }));
         }
         let points = (0..200).map(|i| point(START + i * DAY, 2.0, 5)).collect();
         let episodes = (0..60).map(|i| span(START + i * DAY, START + i * 2 * DAY, text)).collect();

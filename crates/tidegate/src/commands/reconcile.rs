@@ -13,7 +13,7 @@ use protocol::standing::Standing;
 use protocol::time::{SECOND_US, TimeUs};
 use source::archive::footer::TimeRange;
 use source::archive::reconciliations::{self, Pair};
-use source::archive::{Archive, DataFile, DatasetName, Scan, Span, Writer};
+use source::archive::{Archive, DataFile, Scan, Span, Writer};
 use source::spill::{Equal, Partitions};
 
 use crate::args::Reconcile;
@@ -62,13 +62,35 @@ pub(crate) fn run(archive: &Path, args: &Reconcile) -> anyhow::Result<()> {
         found.take(match_rows(load(&rows_a)?, load(&rows_b)?));
     }
     let whole = args.collateral.is_empty() && range == common;
-    if whole {
-        let writer = Writer::open(&archive)?;
-        reconciliations::record(&writer, &Pair { a: &a.0, b: &b.0 }, RULE, &found.pairs)?;
-    }
+    let on_record = if whole { keep(&archive, &Pair { a: &a.0, b: &b.0 }, &found) } else { ONLY_A_PART.to_owned() };
     let standing = a.1.iter().chain(&b.1).map(|file| file.footer.standing).max().unwrap_or(Standing::Imported);
-    let report = found.report(&a.0, &b.0, range, args, &tokens, standing, whole);
+    let tables = found.tables(&tokens);
+    let notes = vec![format!("How rows are matched: {RULE}."), compared(range, args), on_record];
+    let report = Report { title: format!("{} (A) against {} (B)", a.0, b.0), standing, notes, tables };
     output::write(&report, &super::destination(&args.output))
+}
+
+const ONLY_A_PART: &str = "Only a part was compared, so nothing is on record for --combine.";
+
+/// Puts the result on record; what was found is worth showing even where that cannot be done.
+fn keep(archive: &Archive, pair: &Pair<'_>, found: &Found) -> String {
+    let kept = Writer::open(archive).and_then(|writer| reconciliations::record(&writer, pair, RULE, &found.pairs));
+    match kept {
+        Ok(()) => {
+            "Both were compared over their whole common period, so the result is on record: `tidegate liquidations \
+            --combine` counts matched events once."
+                .to_owned()
+        }
+        Err(cause) => format!("The result could not be put on record for --combine: {cause}."),
+    }
+}
+
+/// What was compared, in words.
+fn compared(range: TimeRange, args: &Reconcile) -> String {
+    let last = TimeUs((range.until.0 - 1).div_euclid(SECOND_US) * SECOND_US);
+    let only =
+        if args.collateral.is_empty() { String::new() } else { format!(", collateral {}", args.collateral.join(", ")) };
+    format!("Compared: {} to {last}{only}.", range.from)
 }
 
 /// The stretch of time that both datasets cover; rows outside it cannot be in both.
@@ -329,39 +351,9 @@ impl Found {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "everything a report states about the comparison")]
-    fn report(
-        &self,
-        a: &DatasetName,
-        b: &DatasetName,
-        range: TimeRange,
-        args: &Reconcile,
-        tokens: &TokenCodes,
-        standing: Standing,
-        kept: bool,
-    ) -> Report {
-        let mut notes = vec![format!("How rows are matched: {RULE}.")];
-        notes.push(format!(
-            "Compared: {} to {}{}.",
-            range.from,
-            TimeUs((range.until.0 - 1).div_euclid(SECOND_US) * SECOND_US),
-            if args.collateral.is_empty() {
-                String::new()
-            } else {
-                format!(", collateral {}", args.collateral.join(", "))
-            }
-        ));
-        if kept {
-            notes.push("Both were compared over their whole common period, so the result is on record: `tidegate liquidations --combine` counts matched events once.".to_owned());
-        } else {
-            notes.push("Only a part was compared, so nothing is on record for --combine.".to_owned());
-        }
-        let title = format!("{a} (A) against {b} (B)");
-        let mut tables = vec![self.outcome_table()];
-        if self.most_examples > 0 {
-            tables.insert(0, self.example_table(tokens));
-        }
-        Report { title, standing, notes, tables }
+    fn tables(&self, tokens: &TokenCodes) -> Vec<Table> {
+        let examples = (self.most_examples > 0).then(|| self.example_table(tokens));
+        examples.into_iter().chain([self.outcome_table()]).collect()
     }
 
     fn outcome_table(&self) -> Table {

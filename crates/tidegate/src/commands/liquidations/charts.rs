@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use protocol::time::{DAY_US, HOUR_US, SECOND_US, TimeUs};
 
 use super::{Findings, tables};
-use crate::args::Liquidations;
+use crate::args::{By, Liquidations};
 use crate::chart::{Bar, Bars, Caption, Chart, Point, Scales, Span, Timeline};
 use crate::table::Value;
 use crate::text::count;
@@ -46,11 +46,38 @@ fn bars(found: &Findings, args: &Liquidations) -> Bars {
         value: dollars(group.sums.value_usd8(found.measure)),
         count: group.sums.count,
     };
-    Bars {
-        caption: caption(found, args),
-        scales: scales(found),
-        bars: tables::ordered(found, &args.by).iter().map(bar).collect(),
+    let bars: Vec<Bar> = tables::ordered(found, &args.by).iter().map(bar).collect();
+    let period = match args.by[..] {
+        [period @ (By::Day | By::Week | By::Month)] => Some(period),
+        _ => None,
+    };
+    let bars = if let Some(period) = period { without_gaps(bars, period) } else { bars };
+    Bars { caption: caption(found, args), scales: scales(found), bars, is_series: period.is_some() }
+}
+
+/// Periods in which nothing happened have their place among the others, or the picture would lie about time.
+fn without_gaps(bars: Vec<Bar>, period: By) -> Vec<Bar> {
+    let mut whole: Vec<Bar> = Vec::new();
+    for bar in bars {
+        while let Some(next) =
+            whole.last().and_then(|last| following(&last.label, period)).filter(|next| *next < bar.label)
+        {
+            whole.push(Bar { label: next, value: 0.0, count: 0 });
+        }
+        whole.push(bar);
     }
+    whole
+}
+
+/// The label of the period after one: `2024-12` after `2024-11`, `2024-12-09` after `2024-12-02` by week.
+fn following(label: &str, period: By) -> Option<String> {
+    use jiff::ToSpan;
+    if period == By::Month {
+        let next = format!("{label}-01").parse::<jiff::civil::Date>().ok()?.checked_add(1.month()).ok()?;
+        return Some(next.to_string().chars().take(7).collect());
+    }
+    let days = if period == By::Week { 7 } else { 1 };
+    label.parse::<jiff::civil::Date>().ok()?.checked_add(days.days()).ok().map(|date| date.to_string())
 }
 
 fn timeline(found: &Findings, args: &Liquidations) -> Timeline {
@@ -126,4 +153,23 @@ fn sentence(words: &str) -> String {
 #[expect(clippy::cast_precision_loss, reason = "a picture shows three digits")]
 fn dollars(usd8: i128) -> f64 {
     usd8 as f64 / 1e8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_periods_keep_their_place() {
+        let bar = |label: &str| Bar { label: label.to_owned(), value: 1.0, count: 1 };
+        let check = |period, labels: &[&str], expected: &[&str]| {
+            let whole = without_gaps(labels.iter().map(|label| bar(label)).collect(), period);
+            assert_eq!(whole.iter().map(|bar| bar.label.as_str()).collect::<Vec<_>>(), expected);
+            assert_eq!(whole.iter().map(|bar| bar.count).sum::<u64>(), labels.len() as u64);
+        };
+        check(By::Month, &["2024-10", "2025-01"], &["2024-10", "2024-11", "2024-12", "2025-01"]);
+        check(By::Week, &["2024-12-23", "2025-01-06"], &["2024-12-23", "2024-12-30", "2025-01-06"]);
+        check(By::Day, &["2024-02-28", "2024-03-01"], &["2024-02-28", "2024-02-29", "2024-03-01"]);
+        check(By::Day, &["2024-02-28"], &["2024-02-28"]);
+    }
 }

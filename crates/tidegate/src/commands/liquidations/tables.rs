@@ -134,12 +134,6 @@ pub(super) fn episodes(findings: &[Findings]) -> Table {
         bursts.sort_by_key(|burst| (std::cmp::Reverse(burst.episode.value_usd8), burst.episode.from_us));
         for burst in bursts {
             let episode = &burst.episode;
-            let chains = burst.by_chain.iter().map(|(chain, value)| {
-                let Value::Share(share) = Value::share(*value, episode.value_usd8) else {
-                    return chain.to_string();
-                };
-                format!("{chain} {}", text::percent(share))
-            });
             table.push(vec![
                 Value::Text(found.name.clone()),
                 Value::Time(TimeUs(episode.from_us)),
@@ -151,7 +145,7 @@ pub(super) fn episodes(findings: &[Findings]) -> Table {
                 Value::share(episode.value_usd8, whole),
                 Value::Count(episode.count),
                 Value::Count(burst.users),
-                Value::Text(chains.collect::<Vec<_>>().join(", ")),
+                Value::Text(chain_shares(&burst.by_chain, episode.value_usd8)),
             ]);
         }
     }
@@ -315,4 +309,16 @@ fn unpriced_tokens(found: &Findings, measure: Measure) -> String {
     let named = tokens.iter().take(8).map(|(_, name, times)| format!("{} {}", text::printable(name), count(*times)));
     let more = (tokens.len() > 8).then(|| format!("{} more tokens", tokens.len() - 8));
     named.chain(more).collect::<Vec<_>>().join(", ")
+}
+
+/// The shares of the three chains of the most value, and of the others together.
+fn chain_shares(by_chain: &[(ChainId, i128)], whole: i128) -> String {
+    let shown = |name: String, value: i128| match Value::share(value, whole) {
+        Value::Share(share) => format!("{name} {}", text::percent(share)),
+        Value::Missing | Value::Text(_) | Value::Count(_) | Value::Usd(_) | Value::Time(_) => name,
+    };
+    let (first, others) = by_chain.split_at(by_chain.len().min(3));
+    let rest: i128 = others.iter().map(|(_, value)| value).sum();
+    let rest = (!others.is_empty()).then(|| shown(format!("{} others", others.len()), rest));
+    first.iter().map(|(chain, value)| shown(chain.to_string(), *value)).chain(rest).collect::<Vec<_>>().join(", ")
 }
