@@ -75,7 +75,7 @@ pub enum Inexact {
 }
 
 impl Inexact {
-    /// The word used in the table column `*_amount_basis`.
+    /// The word used in the table columns `collateral_basis` and `debt_basis`.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {

@@ -10,6 +10,7 @@
 pub mod archive;
 pub mod error;
 pub mod import;
+mod quiet;
 pub mod spill;
 
 pub use error::{Error, Result};

@@ -5,7 +5,8 @@
 //! Equal records always meet in one partition, so whoever looks for equals needs one partition in memory at a time.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::error::{IoContext, Result};
@@ -25,7 +26,11 @@ pub enum Equal {
 #[derive(Debug)]
 pub struct Partitions<const WIDTH: usize> {
     memory: Vec<Vec<[u8; WIDTH]>>,
-    files: Vec<Option<File>>,
+    /// One temporary file for all partitions, made when it is first needed.
+    file: Option<File>,
+    /// Where in the file each partition's records are: offset and number of bytes.
+    written: Vec<Vec<(u64, usize)>>,
+    end: u64,
     equal: Equal,
     budget_records: usize,
     held_records: usize,
@@ -38,7 +43,9 @@ impl<const WIDTH: usize> Partitions<WIDTH> {
     pub fn new(equal: Equal, budget_bytes: usize) -> Self {
         Self {
             memory: vec![Vec::new(); PARTITIONS],
-            files: (0..PARTITIONS).map(|_| None).collect(),
+            file: None,
+            written: vec![Vec::new(); PARTITIONS],
+            end: 0,
             equal,
             // Vectors grow by doubling, so on average a third of what they hold is room to grow.
             budget_records: (budget_bytes / WIDTH.max(1)).div_ceil(2).max(PARTITIONS),
@@ -57,22 +64,6 @@ impl<const WIDTH: usize> Partitions<WIDTH> {
         self.memory[partition].push(record);
         self.held_records += 1;
         if self.held_records >= self.budget_records { self.make_room() } else { Ok(()) }
-    }
-
-    /// Moves in the records of another set, in any order.
-    ///
-    /// # Errors
-    /// The temporary folder cannot be written or read.
-    pub fn absorb(&mut self, other: Self) -> Result<()> {
-        for partition in 0..PARTITIONS {
-            let mut records = other.load(partition)?;
-            self.held_records += records.len();
-            self.memory[partition].append(&mut records);
-            if self.held_records >= self.budget_records {
-                self.make_room()?;
-            }
-        }
-        Ok(())
     }
 
     /// The number of partitions; every record is in exactly one.
@@ -97,20 +88,19 @@ impl<const WIDTH: usize> Partitions<WIDTH> {
     /// Whether anything had to be written to disk.
     #[must_use]
     pub fn spilled(&self) -> bool {
-        self.files.iter().any(Option::is_some)
+        self.file.is_some()
     }
 
     fn load(&self, partition: usize) -> Result<Vec<[u8; WIDTH]>> {
         let mut records = self.memory[partition].clone();
-        let Some(mut file) = self.files[partition].as_ref() else {
-            return Ok(records);
-        };
-        let mut bytes = Vec::new();
-        file.rewind().while_trying_to("rewind a temporary file", &self.folder)?;
-        file.read_to_end(&mut bytes).while_trying_to("read a temporary file", &self.folder)?;
-        let (stored, rest) = bytes.as_chunks::<WIDTH>();
-        assert!(rest.is_empty(), "a spilled partition holds whole records");
-        records.extend_from_slice(stored);
+        let Some(file) = &self.file else { return Ok(records) };
+        for (offset, length) in &self.written[partition] {
+            let mut bytes = vec![0; *length];
+            file.read_exact_at(&mut bytes, *offset).while_trying_to("read a temporary file", &self.folder)?;
+            let (stored, rest) = bytes.as_chunks::<WIDTH>();
+            assert!(rest.is_empty(), "a spilled partition holds whole records");
+            records.extend_from_slice(stored);
+        }
         Ok(records)
     }
 
@@ -127,18 +117,20 @@ impl<const WIDTH: usize> Partitions<WIDTH> {
                 return Ok(());
             }
         }
-        for (records, file) in self.memory.iter_mut().zip(&mut self.files) {
-            if records.is_empty() {
-                continue;
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let made = tempfile::tempfile_in(&self.folder);
+                self.file.insert(made.while_trying_to("make a temporary file here", &self.folder)?)
             }
-            let file = match file {
-                Some(file) => file,
-                None => file.insert(
-                    tempfile::tempfile_in(&self.folder).while_trying_to("make a temporary file in", &self.folder)?,
-                ),
-            };
-            file.seek(std::io::SeekFrom::End(0)).while_trying_to("extend a temporary file in", &self.folder)?;
-            file.write_all(records.as_flattened()).while_trying_to("write a temporary file in", &self.folder)?;
+        };
+        for (records, written) in
+            self.memory.iter_mut().zip(&mut self.written).filter(|(records, _)| !records.is_empty())
+        {
+            let bytes = records.as_flattened();
+            file.write_all(bytes).while_trying_to("write a temporary file here", &self.folder)?;
+            written.push((self.end, bytes.len()));
+            self.end += bytes.len() as u64;
             records.clear();
         }
         self.held_records = 0;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType, UInt64Type};
 use arrow_array::{Array, RecordBatch};
@@ -21,7 +21,7 @@ const PAIRS_BUDGET_BYTES: usize = 192 << 20;
 /// Memory for groups by user before they go to disk, over all workers.
 const RECORDS_BUDGET_BYTES: usize = 128 << 20;
 /// Groups by user that one worker holds before it writes them down.
-const GROUPS_HELD: usize = 150_000;
+const GROUPS_HELD: usize = 60_000;
 
 /// Which rows count.
 #[derive(Debug, Clone)]
@@ -147,26 +147,24 @@ pub(crate) fn ask(question: &Question<'_>) -> anyhow::Result<Answer> {
     let folded = group::join(folds).map_err(|_| anyhow::anyhow!(too_large()))?;
     let spilled = pairs.iter().any(Partitions::spilled) || records.iter().any(Partitions::spilled);
     let (users, users_by_group) = distinct_users(&pairs)?;
-    let names = names.into_texts();
+    let names = SortedNames::of(names.into_texts());
     let mut answer = Answer {
         groups: Vec::new(),
         group_count: 0,
         total: folded.total,
         users,
-        unpriced: folded
-            .unpriced
-            .iter()
-            .map(|((side, token), count)| (*side, names[*token as usize].clone(), *count))
-            .collect(),
-        largest: folded.largest.clone(),
-        names,
+        unpriced: folded.unpriced.iter().map(|((side, token), count)| (*side, names.text(*token), *count)).collect(),
+        largest: folded.largest.iter().map(|large| names.recode_large(large)).collect(),
+        names: Vec::new(),
         spilled,
     };
+    answer.largest.sort_unstable();
     if shared.is_by_user() {
-        merge_records(&mut answer, &records, &shared, question)?;
+        merge_records(&mut answer, &records, &names, question)?;
     } else {
-        take_groups(&mut answer, folded, &users_by_group, question);
+        take_groups(&mut answer, folded, &users_by_group, &names, question)?;
     }
+    answer.names = names.texts;
     Ok(answer)
 }
 
@@ -295,30 +293,42 @@ fn distinct_users(pairs: &[Partitions<24>]) -> anyhow::Result<(u64, HashMap<u32,
     Ok((users, by_group))
 }
 
-fn take_groups(answer: &mut Answer, folded: Folded, users: &HashMap<u32, u64>, question: &Question<'_>) {
+fn take_groups(
+    answer: &mut Answer,
+    folded: Folded,
+    users: &HashMap<u32, u64>,
+    names: &SortedNames,
+    question: &Question<'_>,
+) -> anyhow::Result<()> {
+    // Each worker held fewer, but how many there are must not depend on how many workers there were.
+    if folded.groups.len() > group::MOST_GROUPS {
+        return Err(Failure::Stopped(Stopped::TooManyGroups).into());
+    }
     answer.group_count = folded.groups.len() as u64;
-    answer.groups =
-        folded.groups.into_iter().map(|(number, group)| (group, users.get(&number).copied().unwrap_or(0))).collect();
+    let with_users = |(number, group)| (names.recode(group, question.by), users.get(&number).copied().unwrap_or(0));
+    answer.groups = folded.groups.into_iter().map(with_users).collect();
     keep_top(&mut answer.groups, question);
     answer.groups.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
+    Ok(())
 }
 
 /// Groups by user, one partition at a time: each has one user.
 fn merge_records(
     answer: &mut Answer,
     records: &[Partitions<RECORD_BYTES>],
-    shared: &Shared,
+    names: &SortedNames,
     question: &Question<'_>,
 ) -> anyhow::Result<()> {
+    let words = group::words_per_key(question.by);
     for partition in 0..records.first().map_or(0, Partitions::count) {
         let mut some = Vec::new();
         for part in records {
             some.append(&mut part.sorted(partition)?);
         }
         some.sort_unstable();
-        let groups = group::merge_sorted(&some, shared.words_per_key()).map_err(|_| anyhow::anyhow!(too_large()))?;
+        let groups = group::merge_sorted(&some, words).map_err(|_| anyhow::anyhow!(too_large()))?;
         answer.group_count += groups.len() as u64;
-        answer.groups.extend(groups.into_iter().map(|group| (group, 1)));
+        answer.groups.extend(groups.into_iter().map(|group| (names.recode(group, question.by), 1)));
         keep_top(&mut answer.groups, question);
     }
     answer.groups.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
@@ -335,6 +345,51 @@ fn keep_top(groups: &mut Vec<(Group, u64)>, question: &Question<'_>) {
             rank(a).cmp(&rank(b)).then_with(|| a.key.cmp(&b.key))
         });
         groups.truncate(top);
+    }
+}
+
+/// Names in alphabetical order. Codes are given in the order in which threads meet names, which is chance; recoded by these
+/// ranks, groups sort and tie the same way every time.
+struct SortedNames {
+    texts: Vec<String>,
+    /// The place in `texts` of each code.
+    ranks: Vec<u32>,
+}
+
+impl SortedNames {
+    fn of(by_code: Vec<String>) -> Self {
+        let mut order: Vec<u32> = (0..).take(by_code.len()).collect();
+        order.sort_unstable_by(|a, b| by_code[*a as usize].cmp(&by_code[*b as usize]));
+        let mut ranks = vec![0; by_code.len()];
+        for (rank, code) in (0..).zip(&order) {
+            ranks[*code as usize] = rank;
+        }
+        Self { texts: order.iter().map(|code| by_code[*code as usize].clone()).collect(), ranks }
+    }
+
+    fn rank(&self, code: u32) -> u32 {
+        self.ranks.get(code as usize).copied().unwrap_or(NO_NAME)
+    }
+
+    fn text(&self, code: u32) -> String {
+        self.texts.get(self.rank(code) as usize).cloned().unwrap_or_default()
+    }
+
+    fn recode(&self, mut group: Group, by: &[Dimension]) -> Group {
+        let mut place = 0;
+        for dimension in by {
+            if dimension.is_name() {
+                let code = u32::try_from(group.key[place]).unwrap_or(NO_NAME);
+                group.key[place] = self.rank(code).into();
+            }
+            place += dimension.words();
+        }
+        group
+    }
+
+    fn recode_large(&self, large: &Large) -> Large {
+        let [market, collateral, debt] = [large.market, large.collateral, large.debt].map(|code| self.rank(code));
+        Large { market, collateral, debt, ..*large }
     }
 }
 
@@ -502,12 +557,4 @@ impl OwnedBatch {
         };
         (0..batch.time_us.len()).filter(counts).collect()
     }
-}
-
-/// Refuses a question over nothing.
-pub(crate) fn require_rows(answer: &Answer, what: &str) -> anyhow::Result<()> {
-    if answer.total.count == 0 {
-        bail!("{what}: no liquidation matches; loosen the filters, or see what there is with `tidegate datasets`");
-    }
-    Ok(())
 }

@@ -151,11 +151,11 @@ pub(crate) struct Liquidations {
     #[arg(long)]
     pub episodes: bool,
     /// An episode's hour: 24 hours with this many times the median day's value
-    #[arg(long, value_name = "TIMES", default_value_t = 20)]
+    #[arg(long, value_name = "TIMES", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub episode_factor: u32,
     /// List the N largest liquidations (at most 100)
-    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20")]
-    pub largest: Option<usize>,
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub largest: Option<u8>,
     /// How results are written.
     #[command(flatten)]
     pub output: Output,

@@ -1,6 +1,5 @@
 //! The one place that writes for people and for other programs: text, JSON, CSV, Parquet.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use serde_json::json;
 
-use crate::table::{Report, Table, Unit, Value};
+use crate::table::{Column, Report, Table, Unit, Value};
 use crate::text;
 
 /// In which form a report is written.
@@ -54,20 +53,26 @@ pub(crate) fn write(report: &Report, to: &Destination) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a file whole or not at all: a table that was cut off would be taken for the whole.
-fn write_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let whole = File::create(path).and_then(|mut file| {
-        let written = file.write_all(content);
-        // A device or a pipe is no file to remove.
-        if written.is_err() && file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            let _ = std::fs::remove_file(path);
-        }
-        written
-    });
-    whole.with_context(|| {
+/// Writes a file whole or not at all: a table that was cut off would be taken for the whole. What was there before stays
+/// until the new one is complete.
+pub(crate) fn write_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let is_device = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    let written = if is_device { std::fs::write(path, content) } else { replace(path, content) };
+    written.with_context(|| {
         let path = path.display();
         format!("cannot write {path}; choose a place you may write to, with room for it")
     })
+}
+
+fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let name = path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
+    let written = std::fs::write(&beside, content).and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        // Nothing to do about a failure here: the first one is told.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }
 
 /// Prints text as it is. A reader that has gone away (`| head`) is no error.
@@ -90,7 +95,7 @@ pub(crate) fn to_text(report: &Report) -> String {
     }
     for table in &report.tables {
         text.push('\n');
-        text.push_str(&table_text(&readable(table, only_dataset.is_some())));
+        text.push_str(&table_text(&readable(table, report, only_dataset.is_some())));
     }
     for note in &report.notes {
         text.push_str(&format!("\n* {}", text::harmless(note)));
@@ -112,13 +117,15 @@ fn only_dataset(report: &Report) -> Option<String> {
     names.all(|name| name == first).then(|| name.clone())
 }
 
-/// The table without columns that tell a reader nothing: the one dataset's name, and counts of absent values that are all
+/// The table without columns that tell a reader nothing: the one dataset's name, the one standing, and counts of absent values that are all
 /// zero. Programs get every column.
-fn readable(table: &Table, one_dataset: bool) -> Table {
+fn readable(table: &Table, report: &Report, one_dataset: bool) -> Table {
+    let standing = Value::Text(report.standing.to_string());
+    let all_the_same = |place: usize| table.rows.iter().all(|row| row[place] == standing);
     let all_zero = |place: usize| table.rows.iter().all(|row| row[place] == Value::Count(0));
     let tells = |place: &usize| {
         let name = &table.columns[*place].name;
-        let says_it_again = one_dataset && name == "dataset";
+        let says_it_again = (one_dataset && name == "dataset") || (name == "standing" && all_the_same(*place));
         let says_nothing = name.ends_with("_without_usd") && all_zero(*place);
         !says_it_again && !says_nothing
     };
@@ -200,8 +207,8 @@ fn table_json(table: &Table) -> serde_json::Value {
 
 fn to_csv(report: &Report) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    if let Some(table) = report.tables.last() {
-        writer.write_record(table.columns.iter().map(|column| column.name.as_str()).chain(["standing"]))?;
+    if let Some(table) = report.tables.last().map(|table| with_standing(table, report)) {
+        writer.write_record(table.columns.iter().map(|column| column.name.as_str()))?;
         for row in &table.rows {
             let cells = row.iter().map(|value| match value {
                 Value::Missing => String::new(),
@@ -211,10 +218,20 @@ fn to_csv(report: &Report) -> anyhow::Result<String> {
                 Value::Share(share) => share.to_string(),
                 Value::Time(time) => time.to_string(),
             });
-            writer.write_record(cells.chain([report.standing.word().to_owned()]))?;
+            writer.write_record(cells)?;
         }
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+/// The table with a standing in every row, for those who take the table alone.
+fn with_standing(table: &Table, report: &Report) -> Table {
+    let mut table = table.clone();
+    if table.columns.iter().all(|column| column.name != "standing") {
+        table.columns.push(Column { name: "standing".to_owned(), unit: Unit::Text });
+        table.rows.iter_mut().for_each(|row| row.push(Value::Text(report.standing.to_string())));
+    }
+    table
 }
 
 /// A name that a spreadsheet would run as a formula gets a quote before it.
@@ -224,14 +241,13 @@ fn without_formula(text: &str) -> String {
 
 fn to_parquet(report: &Report) -> anyhow::Result<Vec<u8>> {
     let Some(table) = report.tables.last() else { bail!("there is no table") };
-    let mut fields: Vec<Field> =
+    let table = with_standing(table, report);
+    let fields: Vec<Field> =
         table.columns.iter().map(|column| Field::new(&column.name, data_type(column.unit), true)).collect();
-    fields.push(Field::new("standing", DataType::Utf8, false));
     let mut columns: Vec<ArrayRef> = Vec::new();
     for (index, column) in table.columns.iter().enumerate() {
         columns.push(array(column.unit, table.rows.iter().map(|row| &row[index]))?);
     }
-    columns.push(Arc::new(StringArray::from(vec![report.standing.word(); table.rows.len()])));
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
     let mut bytes = Vec::new();
     let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None)?;

@@ -81,7 +81,7 @@ def ours(*arguments):
 
 def theirs(code):
     """Runs Python code in a process of its own, as ours is; likewise. Memory is limited to the same 512 MiB."""
-    prelude = "import duckdb; c = duckdb.connect(); c.execute(\"set threads=2; set memory_limit='512MB'; set preserve_insertion_order=false; set enable_progress_bar=false\");"
+    prelude = f"import duckdb; c = duckdb.connect(); c.execute(\"set threads={os.cpu_count()}; set memory_limit='512MB'; set preserve_insertion_order=false; set enable_progress_bar=false\");"
     began = time.time()
     process = subprocess.Popen([sys.executable, "-c", prelude + code])
     _, status, usage = os.wait4(process.pid, 0)
@@ -121,7 +121,7 @@ def main():
           f"DuckDB's own file of fewer columns {os.path.getsize(f'{FOLDER}/duckdb.parquet') / ROWS:.1f}" if os.path.exists(f"{FOLDER}/duckdb.parquet") else "")
     mine = least(lambda: ours("liquidations", "--by", "chain,month"))
     show("group by chain and month, with distinct users", mine, least(lambda: theirs(f"c.execute({group_by(files)!r}).fetchall()")))
-    decode = f"import pyarrow, pyarrow.parquet as p, glob; pyarrow.set_cpu_count(2)\nfor f in glob.glob({files!r}):\n  for b in p.ParquetFile(f).iter_batches(columns={COLUMNS!r}): pass"
+    decode = f"import pyarrow, pyarrow.parquet as p, glob; pyarrow.set_cpu_count({os.cpu_count()})\nfor f in glob.glob({files!r}):\n  for b in p.ParquetFile(f).iter_batches(columns={COLUMNS!r}): pass"
     floor = least(lambda: theirs("0;\n" + decode))
     print(f"  floor     {floor[0]:8.2f} s wall {floor[1]:8.2f} CPU-s merely to decode these columns (Arrow C++, start of Python included); "
           f"tidegate takes {mine[1] / floor[1]:.1f} times that CPU time", flush=True)

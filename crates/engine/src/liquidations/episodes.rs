@@ -6,9 +6,9 @@ use protocol::time::{DAY_US, HOUR_US};
 
 /// When hours belong to a burst.
 ///
-/// An hour is hot where the value liquidated in the 24 hours ending with it is at least `factor` times the median of
-/// all days that had any. Hot stretches less than `join_hours` apart are one episode. Hours at its ends with less than a
-/// hundredth of its peak hour are trimmed. Episodes with less than `least_share_bps` of all value are left out.
+/// Every 24 hours whose value is at least `factor` times the median of all days that had any are hot. Hot stretches with at
+/// most `join_hours` quiet hours between them are one episode. Hours at its ends with less than a hundredth of its peak
+/// hour are trimmed. Episodes with less than `least_share_bps` of all value are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// How many times the median day.
@@ -29,8 +29,8 @@ impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "24 hours with at least {} times the median day's value, joined over up to {} quiet hours, ends below 1 % of the peak hour \
-             trimmed, at least {}.{:02} % of all value",
+            "every 24 hours with at least {} times the median day's value, joined over up to {} quiet hours; hours at the ends with \
+             less than 1 % of the peak hour's value trimmed; at least {}.{:02} % of all value",
             self.factor,
             self.join_hours,
             self.least_share_bps / 100,
@@ -122,7 +122,7 @@ fn join(stretches: &[(i64, i64)], quiet_us: i64) -> Vec<(i64, i64)> {
     let mut joined: Vec<(i64, i64)> = Vec::new();
     for (from, to) in stretches {
         match joined.last_mut() {
-            Some(last) if from - last.1 <= quiet_us => last.1 = *to,
+            Some(last) if from - (last.1 + HOUR_US) <= quiet_us => last.1 = *to,
             _ => joined.push((*from, *to)),
         }
     }

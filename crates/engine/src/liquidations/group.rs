@@ -234,13 +234,6 @@ impl Shared {
         self.by.contains(&Dimension::User)
     }
 
-    /// How many words tell a group apart.
-    #[must_use]
-    pub fn words_per_key(&self) -> usize {
-        let is_account = |dimension: &Dimension| matches!(dimension, Dimension::User | Dimension::Liquidator);
-        self.by.iter().map(|dimension| if is_account(dimension) { 3 } else { 1 }).sum()
-    }
-
     /// The keys of all groups, by number.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyWords> {
@@ -503,6 +496,12 @@ pub fn join(parts: Vec<Folded>) -> Result<Folded, TooLarge> {
     joined.unpriced =
         unpriced.into_iter().map(|((is_collateral, token), count)| ((side(is_collateral), token), count)).collect();
     Ok(joined)
+}
+
+/// How many words tell a group apart.
+#[must_use]
+pub fn words_per_key(by: &[Dimension]) -> usize {
+    by.iter().map(|dimension| dimension.words()).sum()
 }
 
 /// The most words a key can have: thirteen dimensions, two of them accounts of three words.
@@ -773,7 +772,7 @@ mod tests {
             parts.push(fold.finish());
         }
         records.sort_unstable();
-        (join(parts).unwrap(), pairs, merge_sorted(&records, shared.words_per_key()).unwrap())
+        (join(parts).unwrap(), pairs, merge_sorted(&records, words_per_key(&shared.by)).unwrap())
     }
 
     proptest! {

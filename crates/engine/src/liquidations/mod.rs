@@ -89,6 +89,20 @@ pub enum Dimension {
     Episode,
 }
 
+impl Dimension {
+    /// Whether its word in a key is the code of a name.
+    #[must_use]
+    pub const fn is_name(self) -> bool {
+        matches!(self, Self::Market | Self::Version | Self::Collateral | Self::Debt)
+    }
+
+    /// How many words it takes in a key.
+    #[must_use]
+    pub const fn words(self) -> usize {
+        if matches!(self, Self::Liquidator | Self::User) { 3 } else { 1 }
+    }
+}
+
 /// Which side of a liquidation its value is taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Measure {

@@ -159,7 +159,13 @@ impl Writer {
             }
             Err(fs::TryLockError::Error(cause)) => return Err(cause).while_trying_to("lock the archive", &path),
         }
-        publish::sweep(&archive.root)?;
+        // Only where this program writes: the folder given may hold other people's things.
+        for dataset in archive.datasets()? {
+            for table in [Table::Liquidations, Table::Rejects] {
+                publish::sweep(&archive.folder(&dataset, table))?;
+            }
+        }
+        publish::sweep(&archive.reconciliations_folder())?;
         Ok(Self { archive: archive.clone(), _lock: lock })
     }
 

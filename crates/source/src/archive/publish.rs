@@ -186,17 +186,21 @@ pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     folder.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_folder)
 }
 
-/// Removes every hidden file an interrupted writer left. Call it only while holding the write lock.
+/// Removes the hidden files an interrupted writer left in a folder of the archive. Call it only while holding the write lock.
 pub(super) fn sweep(folder: &Path) -> Result<()> {
-    for name in super::entries(folder)? {
-        let path = folder.join(&name);
-        if path.is_dir() && !path.is_symlink() {
-            sweep(&path)?;
-        } else if name.starts_with('.') && name.ends_with(HIDDEN_SUFFIX) {
-            fs::remove_file(&path).while_trying_to("remove what an interrupted run left", &path)?;
-        }
+    for name in super::entries(folder)?.iter().filter(|name| is_hidden(name)) {
+        let path = folder.join(name);
+        fs::remove_file(&path).while_trying_to("remove what an interrupted run left", &path)?;
     }
     Ok(())
+}
+
+/// Whether a name is one that [`create_hidden`] gives: `.<process>-<number>.part`.
+fn is_hidden(name: &str) -> bool {
+    let numbers =
+        name.strip_prefix('.').and_then(|name| name.strip_suffix(HIDDEN_SUFFIX)).and_then(|name| name.split_once('-'));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.is_some_and(|(process, number)| is_number(process) && is_number(number))
 }
 
 fn create_hidden(folder: &Path) -> Result<(Hidden, File)> {

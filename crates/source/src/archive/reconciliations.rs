@@ -35,18 +35,19 @@ pub fn state_of(files: &[DataFile]) -> String {
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Two datasets that are being reconciled, in a fixed order.
+/// Two datasets that were compared, in a fixed order, each with the files that were read: what is put on record holds for
+/// these files and no others.
 #[derive(Debug, Clone)]
 pub struct Pair<'a> {
     /// The first dataset.
-    pub a: &'a DatasetName,
+    pub a: (&'a DatasetName, &'a [DataFile]),
     /// The second dataset.
-    pub b: &'a DatasetName,
+    pub b: (&'a DatasetName, &'a [DataFile]),
 }
 
 impl Pair<'_> {
     fn file_name(&self) -> String {
-        format!("{}~{}.parquet", self.a, self.b)
+        format!("{}~{}.parquet", self.a.0, self.b.0)
     }
 }
 
@@ -71,16 +72,15 @@ pub fn record(writer: &Writer, pair: &Pair<'_>, rule: &str, matches: &[(EventKey
         let batch = RecordBatch::try_new(SCHEMA.clone(), columns).map_err(|cause| Error::arrow(&folder, &cause))?;
         file.write(&batch)?;
     }
-    let (files_a, files_b) = (archive.files(pair.a, Table::Liquidations)?, archive.files(pair.b, Table::Liquidations)?);
     let notes = BTreeMap::from([
-        ("a".to_owned(), pair.a.to_string()),
-        ("b".to_owned(), pair.b.to_string()),
-        ("a_state".to_owned(), state_of(&files_a)),
-        ("b_state".to_owned(), state_of(&files_b)),
+        ("a".to_owned(), pair.a.0.to_string()),
+        ("b".to_owned(), pair.b.0.to_string()),
+        ("a_state".to_owned(), state_of(pair.a.1)),
+        ("b_state".to_owned(), state_of(pair.b.1)),
         ("rule".to_owned(), rule.to_owned()),
     ]);
-    let standing = files_a.iter().chain(&files_b).map(|file| file.footer.standing).max().unwrap_or(Standing::Assumed);
-    let span = whole_span(files_a.iter().chain(&files_b));
+    let standing = pair.a.1.iter().chain(pair.b.1).map(|file| file.footer.standing).max().unwrap_or(Standing::Assumed);
+    let span = whole_span(pair.a.1.iter().chain(pair.b.1));
     let footer = Footer { table: Table::Reconciliations, standing, span, notes };
     file.publish(&footer, &pair.file_name())?;
     Ok(())

@@ -12,6 +12,7 @@ use parquet::file::statistics::Statistics;
 
 use super::footer::{Footer, TimeRange};
 use crate::error::{Error, IoContext, Result};
+use crate::quiet;
 
 /// Rows handed out at a time: few enough to stay in the processor's cache with a handful of columns.
 const BATCH_ROWS: usize = 8_192;
@@ -27,7 +28,7 @@ pub struct DataFile {
 }
 
 /// A file that this program wrote whole and that is not whole any more.
-fn damaged(path: &Path, cause: &parquet::errors::ParquetError) -> Error {
+fn damaged(path: &Path, cause: impl std::fmt::Display) -> Error {
     let what = format!("is damaged ({})", cause.to_string().lines().next().unwrap_or("no reason given"));
     let advice = "restore it from a backup, or delete it and import its source again";
     Error::BadFile { path: path.to_owned(), what, advice }
@@ -41,7 +42,7 @@ impl DataFile {
     pub fn open(path: PathBuf) -> Result<Self> {
         let file = File::open(&path).while_trying_to("read the file", &path)?;
         let metadata =
-            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|cause| damaged(&path, &cause))?;
+            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|cause| damaged(&path, cause))?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
         let pairs: BTreeMap<String, String> =
             pairs.into_iter().flatten().filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?))).collect();
@@ -151,14 +152,19 @@ impl Chunk {
     /// The file cannot be opened; each item is an error where the file is damaged.
     pub fn read(&self) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
         let file = File::open(&self.path).while_trying_to("read the file", &self.path)?;
-        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_projection(self.columns.clone())
             .with_row_groups(vec![self.row_group])
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(|cause| Error::parquet(&self.path, cause))?;
+            .with_batch_size(BATCH_ROWS);
         let path = self.path.clone();
-        Ok(batches.map(move |batch| batch.map_err(|cause| Error::arrow(&path, &cause))))
+        let panicked = move || damaged(&path, "its pages contradict each other");
+        let mut batches =
+            quiet::run(|| builder.build()).map_err(|_| panicked())?.map_err(|cause| damaged(&self.path, cause))?;
+        let path = self.path.clone();
+        Ok(std::iter::from_fn(move || match quiet::run(|| batches.next()) {
+            Ok(batch) => batch.map(|batch| batch.map_err(|cause| damaged(&path, cause))),
+            Err(_) => Some(Err(panicked())),
+        }))
     }
 }
 

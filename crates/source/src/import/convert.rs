@@ -19,8 +19,12 @@ use super::{AmountUnit, Settings};
 
 /// The longest name of a token or market that is kept.
 const LONGEST_NAME_BYTES: usize = 128;
+/// How many chains' tokens are kept at hand before they are forgotten and learnt anew.
+const CHAINS_AT_HAND: usize = 64;
 /// How many different names are kept at hand before they are forgotten and learnt anew.
-const NAMES_AT_HAND: usize = 65_536;
+const NAMES_AT_HAND: usize = 16_384;
+/// The largest value of one liquidation that is taken: a thousand million million US dollars is no liquidation.
+const MOST_USD: Usd8 = Usd8(100_000_000_000_000_000_000_000);
 
 /// Why a row was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,11 +110,12 @@ impl<'a> Converter<'a> {
         }
         let (time, form) = self.time(row)?;
         let chain = self.chain(row)?;
-        let version = self.version(row)?;
-        let market = self.market(row, version)?;
+        let stated = self.version(row)?;
+        let market = self.market(row, stated.or(self.settings.version))?;
+        let version = stated.or_else(|| Version::named_in(&market)).or(self.settings.version);
         let liquidation = Liquidation {
             chain,
-            version: version.or_else(|| Version::named_in(&market)),
+            version,
             market,
             block: self.whole(row, Field::BlockNumber, "block number")?,
             transaction: self.bytes::<32>(row, Field::TxHash, "transaction hash")?.map(B256::from),
@@ -193,7 +198,7 @@ impl<'a> Converter<'a> {
 
     fn version(&self, row: &Row<'_>) -> Result<Option<Version>, Rejection> {
         match self.cell(row, Field::Version).shown() {
-            None => Ok(self.settings.version),
+            None => Ok(None),
             Some(text) => Version::parse(&text).map(Some).ok_or_else(|| {
                 reject("unknown version", format!("the version \"{}\" is none of V1 to V4", shorten(&text)))
             }),
@@ -254,9 +259,11 @@ impl<'a> Converter<'a> {
     fn leg(&mut self, row: &Row<'_>, chain: ChainId, side: Side) -> Result<Option<Leg>, Rejection> {
         let (asset, symbol) = (self.cell(row, side.asset), self.cell(row, side.symbol));
         let Some(token) = self.token(chain, &asset, &symbol, side.name)? else {
-            let nameless = self.has_column(side) && self.cell(row, side.amount) != Cell::Null;
-            let rejection = || reject("no asset", format!("the {} has an amount but no token", side.name));
-            return if nameless { Err(rejection()) } else { Ok(None) };
+            // A value of nobody knows what is no figure; to take the row without it would lose it silently.
+            let given =
+                [side.amount, side.price, side.usd].into_iter().any(|field| self.cell(row, field) != Cell::Null);
+            let rejection = || reject("no asset", format!("the {} has an amount or a value but no token", side.name));
+            return if given { Err(rejection()) } else { Ok(None) };
         };
         let (amount, tokens_text) = self.amount(row, side, token.decimals)?;
         let usd = match self.dollars(row, side.usd, side.name)? {
@@ -264,10 +271,6 @@ impl<'a> Converter<'a> {
             None => self.priced(row, side, tokens_text.as_deref())?,
         };
         Ok(Some(Leg { token, amount, usd }))
-    }
-
-    fn has_column(&self, side: Side) -> bool {
-        self.mapping.column(side.asset).or(self.mapping.column(side.symbol)).is_some()
     }
 
     fn token(
@@ -301,6 +304,9 @@ impl<'a> Converter<'a> {
             Ok(address) => self.identify(chain, Some(address), None, side)?,
             Err(_) => self.identify(chain, None, Some(text), side)?,
         };
+        if self.known.len() >= CHAINS_AT_HAND {
+            self.known.clear();
+        }
         let tokens = self.known.entry(chain).or_default();
         if tokens.len() >= NAMES_AT_HAND {
             tokens.clear();
@@ -376,6 +382,10 @@ impl<'a> Converter<'a> {
             Ok(usd) if usd < Usd8(0) => {
                 Err(reject("bad dollars", format!("the {name} in US dollars \"{}\" is negative", shorten(&text))))
             }
+            Ok(usd) if usd > MOST_USD => Err(reject(
+                "bad dollars",
+                format!("the {name} in US dollars \"{}\" is more than 10^15", shorten(&text)),
+            )),
             Ok(usd) => Ok(Some(usd)),
             Err(cause) => {
                 Err(reject("bad dollars", format!("the {name} in US dollars \"{}\" {cause}", shorten(&text))))
@@ -393,7 +403,8 @@ impl<'a> Converter<'a> {
         if price.starts_with('-') {
             return Err(bad("is negative"));
         }
-        value_usd(tokens, &price).map(Some).map_err(|cause| bad(&cause.to_string()))
+        let usd = value_usd(tokens, &price).map_err(|cause| bad(&cause.to_string()))?;
+        if usd > MOST_USD { Err(bad("makes the value more than 10^15 US dollars")) } else { Ok(Some(usd)) }
     }
 
     fn name(&mut self, name: &str, what: &str) -> Result<Arc<str>, Rejection> {

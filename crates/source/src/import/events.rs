@@ -67,7 +67,7 @@ pub fn record(writer: &Writer, label: &Label, events: &[Event]) -> Result<Record
             ("event_key_weakness".to_owned(), key::weakness(weak)),
         ]),
     };
-    let name = format!("{}-{}.parquet", footer.span.file_stem(), &sha256[..8]);
+    let name = format!("{}-{}.parquet", footer.span.file_stem(), &sha256[..16]);
     Ok(Recorded { already_there: false, file: file.finish(&footer)?.publish(&name)? })
 }
 

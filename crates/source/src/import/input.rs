@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::cell::Cell;
 use super::mapping;
 use crate::error::{Error, IoContext, Result};
+use crate::quiet;
 
 /// The longest row that is read. A longer one is a quote that was never closed, or no table at all.
 const LONGEST_ROW_BYTES: u64 = 4 << 20;
@@ -78,6 +79,13 @@ impl Input {
         let metadata = std::fs::metadata(path).while_trying_to("read the file", path)?;
         if metadata.is_dir() {
             return Err(bad(path, "is a folder, not a file", "name the files in it"));
+        }
+        if !metadata.is_file() {
+            return Err(bad(
+                path,
+                "is no regular file, and it has to be read more than once",
+                "write it to a file first",
+            ));
         }
         let mut head = Vec::new();
         File::open(path)
@@ -264,12 +272,16 @@ impl Input {
     }
 
     fn visit_parquet(&self, visitor: &mut dyn FnMut(u64, &Row<'_>, u64) -> Result<Flow>) -> Result<()> {
-        let reader: ParquetRecordBatchReader = parquet_builder(&self.path)?
-            .with_batch_size(4_096)
-            .build()
-            .map_err(|cause| Error::parquet(&self.path, cause))?;
+        let damaged = |_| bad(&self.path, "is damaged inside", "export or copy it again");
+        let build = || {
+            parquet_builder(&self.path)?
+                .with_batch_size(4_096)
+                .build()
+                .map_err(|cause| Error::parquet(&self.path, cause))
+        };
+        let mut reader: ParquetRecordBatchReader = quiet::run(build).map_err(damaged)??;
         let mut number = 0;
-        for batch in reader {
+        while let Some(batch) = quiet::run(|| reader.next()).map_err(damaged)? {
             let batch = batch.map_err(|cause| Error::arrow(&self.path, &cause))?;
             for index in 0..batch.num_rows() {
                 number += 1;
@@ -395,7 +407,9 @@ fn parquet_builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>>
     file.rewind().while_trying_to("read the file", path)?;
     // Without the writer's own type hints every column comes in one of few plain types.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(|cause| Error::parquet(path, cause))
+    let opened = quiet::run(|| ParquetRecordBatchReaderBuilder::try_new_with_options(file, options));
+    let opened = opened.map_err(|_| bad(path, "is damaged inside", "export or copy it again"))?;
+    opened.map_err(|cause| Error::parquet(path, cause))
 }
 
 fn count_of(bytes: &[u8], wanted: u8) -> usize {

@@ -1,5 +1,7 @@
 //! The identity of an imported event, so that the same event is taken once however often it is offered.
 
+use std::collections::BTreeMap;
+
 use protocol::liquidation::{Amount, Leg, Liquidation};
 use protocol::time::TimeUs;
 use sha2::{Digest, Sha256};
@@ -14,20 +16,39 @@ pub(crate) fn weakness(weak: bool) -> String {
     if weak { WEAKNESS } else { "none" }.to_owned()
 }
 
-/// The key of an event: from (chain, transaction, log index) where the source gives them, else from every identifying
-/// field it has.
+/// On what the keys of a file rest, in a few words. Files that differ in it can hold the same event under two keys.
+pub(crate) fn rests_on(kinds: &BTreeMap<KeyKind, u64>, inexact_amounts: bool) -> &'static str {
+    match (kinds.contains_key(&KeyKind::Log), kinds.contains_key(&KeyKind::Fields), inexact_amounts) {
+        (true, false, _) => "log index",
+        (false, _, false) => "all fields, exact amounts",
+        (false, _, true) => "all fields, some amounts not exact",
+        (true, true, _) => "log index for some rows, all fields for others",
+    }
+}
+
+/// The key of an event: from (chain, transaction or else block, log index) where the source gives them, else from every
+/// identifying field it has.
 pub(crate) fn of(time: TimeUs, event: &Liquidation) -> (EventKey, KeyKind) {
     let mut hash = Sha256::new();
     hash.update(event.chain.0.to_be_bytes());
-    let kind = if let (Some(transaction), Some(log_index)) = (event.transaction, event.log_index) {
-        hash.update(b"log");
-        hash.update(transaction);
-        hash.update(log_index.to_be_bytes());
-        KeyKind::Log
-    } else {
-        hash.update(b"fields");
-        fields(&mut hash, time, event);
-        KeyKind::Fields
+    let kind = match (event.transaction, event.block, event.log_index) {
+        (Some(transaction), _, Some(log_index)) => {
+            hash.update(b"log");
+            hash.update(transaction);
+            hash.update(log_index.to_be_bytes());
+            KeyKind::Log
+        }
+        (None, Some(block), Some(log_index)) => {
+            hash.update(b"block log");
+            hash.update(block.to_be_bytes());
+            hash.update(log_index.to_be_bytes());
+            KeyKind::Log
+        }
+        _ => {
+            hash.update(b"fields");
+            fields(&mut hash, time, event);
+            KeyKind::Fields
+        }
     };
     let digest = hash.finalize();
     let mut key = [0; 16];
@@ -41,6 +62,7 @@ pub(crate) fn fields(hash: &mut Sha256, time: TimeUs, event: &Liquidation) {
     text(hash, &event.market);
     text(hash, event.version.map_or("", |version| version.word()));
     bytes(hash, event.transaction.as_ref().map(|hash| hash.as_slice()));
+    bytes(hash, event.log_index.map(u32::to_be_bytes).as_ref().map(<[u8; 4]>::as_slice));
     hash.update(event.user);
     bytes(hash, event.liquidator.as_ref().map(|address| address.as_slice()));
     leg(hash, event.collateral.as_ref());

@@ -157,6 +157,18 @@ impl Plan {
                 "name one with --map collateral_symbol=COLUMN or --map debt_symbol=COLUMN (or …_asset for addresses)",
             ),
             (
+                has_any(&[Field::CollateralAmount, Field::CollateralPriceUsd, Field::CollateralUsd])
+                    && !has_any(&[Field::CollateralAsset, Field::CollateralSymbol]),
+                "it has amounts or values of collateral, and no column is recognised as the collateral token",
+                "name it with --map collateral_symbol=COLUMN, or leave the values out with --map collateral_usd= and the like",
+            ),
+            (
+                has_any(&[Field::DebtAmount, Field::DebtPriceUsd, Field::DebtUsd])
+                    && !has_any(&[Field::DebtAsset, Field::DebtSymbol]),
+                "it has amounts or values of debt, and no column is recognised as the debt token",
+                "name it with --map debt_symbol=COLUMN, or leave the values out with --map debt_usd= and the like",
+            ),
+            (
                 !has(Field::Chain) && given.chain.is_none(),
                 "no column is recognised as the chain",
                 "give it for the whole file with --chain NAME, or --map chain=COLUMN",

@@ -58,6 +58,10 @@ pub(crate) fn from_text(text: &str) -> Option<(TimeUs, Form)> {
     if let Ok(epoch) = without_zero_fraction(text).parse::<i128>() {
         return from_epoch(epoch);
     }
+    // A zone by name would be ignored by a reader of civil time, and the moment be hours off.
+    if text.contains('[') {
+        return None;
+    }
     // SQL dashboards write `2021-05-19 13:00:00.000 UTC`, databases `2021-05-19 13:00:00+00`.
     let without_utc =
         text.strip_suffix("UTC").or_else(|| text.strip_suffix("utc")).map(|rest| format!("{}Z", rest.trim_end()));
@@ -115,6 +119,7 @@ mod tests {
             "yesterday",
             "05/19/2021",
             "2021-13-01",
+            "2021-05-19 13:00:00[America/New_York]",
             "2021-05-19T25:00:00Z",
             "0",
             "-1",

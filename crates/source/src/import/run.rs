@@ -61,6 +61,8 @@ pub struct Outcome {
     pub file: Option<PathBuf>,
     /// The file with the rejects, if there are any.
     pub rejects_file: Option<PathBuf>,
+    /// The dataset holds events of the same time whose keys rest on something else, in words: they may be the same.
+    pub keyed_otherwise: Option<String>,
     /// Whether keys had to go to disk.
     pub spilled: bool,
 }
@@ -68,7 +70,7 @@ pub struct Outcome {
 /// Imports a file.
 ///
 /// # Errors
-/// The file or the archive fails; nothing of the file is then in the archive.
+/// The file or the archive fails; no row of the file is then among the dataset's liquidations.
 pub fn run(plan: &Plan, tokens: &Tokens, writer: &Writer, progress: &mut dyn FnMut(Progress)) -> Result<Outcome> {
     let sha256 = sha256_of(plan.path())?;
     let archive = writer.archive();
@@ -192,7 +194,7 @@ impl<'a> Import<'a> {
         self.outcome.noticed = self.converter.noticed().clone();
         self.outcome.taken = self.file.rows() - repeats.count;
         let span = self.file.span();
-        let name = format!("{}-{}.parquet", span.file_stem(), &sha256[..8]);
+        let name = format!("{}-{}.parquet", span.file_stem(), &sha256[..16]);
         let footer = |table| Footer {
             table,
             standing: self.plan.settings.standing,
@@ -216,13 +218,25 @@ impl<'a> Import<'a> {
         Ok(self.outcome)
     }
 
+    fn keys_rest_on(&self) -> &'static str {
+        key::rests_on(&self.outcome.keys, !self.converter.noticed().inexact.is_empty())
+    }
+
     /// Adds the keys of what the dataset holds in the same stretch of time.
     fn remember_held(&mut self, held: &[DataFile]) -> Result<()> {
         let Some((from, to)) = self.file.times() else {
             return Ok(());
         };
+        // A key of all fields holds the time, so an equal one stands at the same moment. A log's key does not.
+        let only_fields = !self.outcome.keys.contains_key(&KeyKind::Log);
         let range = TimeRange { from, until: TimeUs(to.0.saturating_add(1)) };
-        for chunk in Scan::of(&["event_key"]).within(range).chunks(held) {
+        let searched = if only_fields { range } else { TimeRange::ALL };
+        let ours = self.keys_rest_on();
+        let otherwise = |file: &&DataFile| file.footer.note("event_key_rests_on").is_some_and(|theirs| theirs != ours);
+        let overlapping = held.iter().filter(|file| file.footer.span.may_hold(&range));
+        let theirs = overlapping.filter(otherwise).find_map(|file| file.footer.note("event_key_rests_on"));
+        self.outcome.keyed_otherwise = theirs.map(|theirs| format!("{theirs}, here {ours}"));
+        for chunk in Scan::of(&["event_key"]).within(searched).chunks(held) {
             for batch in chunk.read()? {
                 for key in batch?.column(0).as_fixed_size_binary().value_data().as_chunks::<16>().0 {
                     self.keys.push(first_word(key), record(key, 0))?;
@@ -269,6 +283,7 @@ impl<'a> Import<'a> {
             ("source_file", file_name),
             ("source_sha256", sha256.to_owned()),
             ("settings", self.plan.describe()),
+            ("event_key_rests_on", self.keys_rest_on().to_owned()),
             ("event_key_weakness", key::weakness(weak)),
         ]
         .into_iter()

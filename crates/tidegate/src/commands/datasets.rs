@@ -29,7 +29,7 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
             ("origin", Unit::Text),
         ],
     );
-    let mut weakest = Standing::Exact;
+    let mut weakest = None;
     for dataset in archive.datasets()? {
         let files = archive.files(&dataset, ArchiveTable::Liquidations)?;
         let rejects = archive.files(&dataset, ArchiveTable::Rejects)?;
@@ -43,7 +43,7 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
                 Span::Empty | Span::Blocks { .. } => (Value::Missing, Value::Missing),
             };
             let note = |key| Value::Text(file.footer.note(key).unwrap_or("").to_owned());
-            weakest = weakest.max(file.footer.standing);
+            weakest = weakest.max(Some(file.footer.standing));
             table.push(vec![
                 Value::Text(dataset.to_string()),
                 Value::Text(file.footer.standing.to_string()),
@@ -63,7 +63,7 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
     };
     Ok(Report {
         title: format!("Datasets in {}", archive.root().display()),
-        standing: weakest,
+        standing: weakest.unwrap_or(Standing::Assumed),
         notes,
         tables: vec![table],
     })

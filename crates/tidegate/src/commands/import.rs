@@ -199,6 +199,11 @@ fn summary(plan: &Plan, outcome: &Outcome) -> String {
     let mut text =
         format!("{name}: {} rows read, {} taken into dataset {dataset}\n", count(outcome.rows), count(outcome.taken));
     let mut note = |line: String| text.push_str(&format!("  {line}\n"));
+    let (_, unread) = plan.columns();
+    if !unread.is_empty() {
+        let unread: Vec<String> = unread.iter().take(20).map(|name| printable(name)).collect();
+        note(format!("columns not read: {} (--map FIELD=COLUMN reads them)", unread.join(", ")));
+    }
     if outcome.already_held > 0 {
         note(format!("{} rows are events the dataset already holds; taken once", count(outcome.already_held)));
     }
@@ -230,6 +235,12 @@ fn summary(plan: &Plan, outcome: &Outcome) -> String {
     time_notes(outcome).into_iter().for_each(&mut note);
     if outcome.keys.contains_key(&KeyKind::Fields) {
         note("no log index, so events are told apart by all their fields: two calls alike in time, accounts, tokens, amounts and transaction would count once".to_owned());
+    }
+    if let Some(how) = &outcome.keyed_otherwise {
+        note(format!(
+            "the dataset holds events of the same time told apart otherwise ({how}): the same event may now be in it twice; \
+             import into datasets of their own and use `tidegate reconcile`"
+        ));
     }
     if outcome.spilled {
         note("the events' identities did not fit in memory and were compared on disk".to_owned());

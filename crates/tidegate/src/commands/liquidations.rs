@@ -5,6 +5,7 @@ mod tables;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use engine::liquidations::episodes::{self, Hour};
@@ -29,10 +30,21 @@ pub(crate) fn run(archive: &Path, args: &Liquidations) -> anyhow::Result<()> {
         bail!("--by names {} twice; name it once", format!("{twice:?}").to_lowercase());
     }
     let sources = sources(&archive, args, &filter)?;
-    let findings: Vec<Findings> =
+    let found: Vec<Findings> =
         sources.iter().map(|source| find(source, args, &filter)).collect::<anyhow::Result<_>>()?;
+    let (findings, empty): (Vec<Findings>, Vec<Findings>) =
+        found.into_iter().partition(|found| found.answer.total.count > 0);
+    if findings.is_empty() {
+        let names: Vec<&str> = empty.iter().map(|found| found.name.as_str()).collect();
+        bail!(
+            "no liquidation in {} matches; loosen the filters, or see what there is with `tidegate datasets`",
+            names.join(", ")
+        );
+    }
     charts::draw(&findings, args)?;
-    output::write(&report(&findings, args), &super::destination(&args.output))
+    let mut report = report(&findings, args);
+    report.notes.extend(empty.iter().map(|found| format!("{}: no liquidation matches.", found.name)));
+    output::write(&report, &super::destination(&args.output))
 }
 
 /// Files that are counted as one.
@@ -40,7 +52,7 @@ pub(crate) struct Source {
     /// What to call them.
     pub name: String,
     /// The files, each with the events in it that an earlier file's dataset has too.
-    pub files: Vec<(DataFile, HashSet<EventKey>)>,
+    pub files: Vec<(DataFile, Arc<HashSet<EventKey>>)>,
     /// What a reader of the figures must know.
     pub notes: Vec<String>,
 }
@@ -92,7 +104,7 @@ fn sources(archive: &Archive, args: &Liquidations, filter: &Filter) -> anyhow::R
     }
     let alone = |(name, files): (DatasetName, Vec<DataFile>)| Source {
         name: name.to_string(),
-        files: files.into_iter().map(|file| (file, HashSet::new())).collect(),
+        files: files.into_iter().map(|file| (file, Arc::default())).collect(),
         notes: Vec::new(),
     };
     Ok(datasets.into_iter().map(alone).collect())
@@ -142,6 +154,7 @@ fn combine(archive: &Archive, datasets: Vec<(DatasetName, Vec<DataFile>)>) -> an
                 None => {}
             }
         }
+        let held = Arc::new(held);
         combined.files.extend(files.iter().map(|file| (file.clone(), held.clone())));
         earlier.push((name, files));
     }
@@ -150,8 +163,9 @@ fn combine(archive: &Archive, datasets: Vec<(DatasetName, Vec<DataFile>)>) -> an
 
 fn overlap(a: &[DataFile], b: &[DataFile]) -> anyhow::Result<bool> {
     let meet = |a: &DataFile, b: &DataFile| match (&a.footer.span, &b.footer.span) {
+        // By whole days: a file may know no more of a moment than its day.
         (Span::Times { from, to }, Span::Times { from: other_from, to: other_to }) => {
-            from <= other_to && other_from <= to
+            from.day() <= other_to.day() && other_from.day() <= to.day()
         }
         (Span::Empty, _) | (_, Span::Empty) => false,
         // Blocks do not tell times.
@@ -182,7 +196,7 @@ pub(crate) fn question<'a>(
 
 fn find(source: &Source, args: &Liquidations, filter: &Filter) -> anyhow::Result<Findings> {
     let files: Vec<(DataFile, &HashSet<EventKey>)> =
-        source.files.iter().map(|(file, held)| (file.clone(), held)).collect();
+        source.files.iter().map(|(file, held)| (file.clone(), &**held)).collect();
     let measure = measure(&source.files, args);
     let by: Vec<Dimension> = args.by.iter().map(|by| dimension(*by)).collect();
     let asked = Question {
@@ -192,8 +206,7 @@ fn find(source: &Source, args: &Liquidations, filter: &Filter) -> anyhow::Result
         ..question(&files, filter, measure)
     };
     let answer = analysis::ask(&asked)?;
-    analysis::require_rows(&answer, &source.name)?;
-    let wants_series = args.episodes || args.by.is_empty() || args.png.is_some() || args.svg.is_some();
+    let wants_series = args.episodes || args.by.is_empty();
     let hours = if wants_series {
         hours(&Question { by: &[Dimension::Hour], ..question(&files, filter, measure) })?
     } else {
@@ -255,7 +268,7 @@ fn bursts(episodes: &[Episode], question: &Question<'_>) -> anyhow::Result<Vec<B
     Ok((0..).zip(episodes).map(burst).collect())
 }
 
-fn measure(files: &[(DataFile, HashSet<EventKey>)], args: &Liquidations) -> Measure {
+fn measure(files: &[(DataFile, Arc<HashSet<EventKey>>)], args: &Liquidations) -> Measure {
     match args.measure {
         Some(MeasureName::Debt) => Measure::DebtRepaid,
         Some(MeasureName::Collateral) => Measure::CollateralSeized,
@@ -335,7 +348,7 @@ fn report(findings: &[Findings], args: &Liquidations) -> Report {
         tables.push(tables::concentration(findings));
     }
     if let Some(rows) = args.largest {
-        tables.push(tables::largest(findings, rows));
+        tables.push(tables::largest(findings, rows.into()));
     }
     if args.episodes || args.by.is_empty() {
         tables.push(tables::episodes(findings));

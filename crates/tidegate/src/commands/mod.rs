@@ -101,7 +101,7 @@ pub(crate) fn time_range(from: Option<&str>, to: Option<&str>) -> anyhow::Result
         range.until = TimeUs(if whole_day { moment.saturating_add(DAY_US) } else { moment });
     }
     if range.from >= range.until {
-        bail!("--from is not before --to; swap them");
+        bail!("--from is not before --to; give --to a later day or moment");
     }
     Ok(range)
 }

@@ -238,7 +238,13 @@ fn rows_without_identity_are_kept_with_reasons() {
             &[("bad address or hash", 2), ("no user", 1)],
             &["20 bytes in hexadecimal"],
         ),
-        Case::partly("no asset", short(&[&row_with(4, "")]), 1, &[("no asset", 1)], &["an amount but no token"]),
+        Case::partly(
+            "no asset",
+            short(&[&row_with(4, "")]),
+            1,
+            &[("no asset", 1)],
+            &["an amount or a value but no token"],
+        ),
         Case::partly(
             "long name",
             short(&[&row_with(4, &"x".repeat(10_240))]),

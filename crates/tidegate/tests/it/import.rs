@@ -51,6 +51,19 @@ fn twice_is_once() {
 }
 
 #[test]
+fn events_that_could_be_the_same_under_another_key_are_warned_of() {
+    let bed = Bed::new();
+    let events = drawn(50);
+    let warns = |said: &str| said.contains("told apart otherwise");
+    let with_log_index = bed.file("with.csv", csv(&events[..30]));
+    assert!(!warns(&bed.import(&with_log_index, &[]).succeeded().out));
+    assert!(!warns(&bed.import(&bed.file("more.csv", csv(&events[20..])), &[]).succeeded().out));
+    let without = bed.import(&bed.file("without.csv", csv(&events[10..40])), &["--map", "log_index="]);
+    assert!(warns(&without.succeeded().out), "{}", without.out);
+    assert!(without.out.contains("log index, here all fields"), "{}", without.out);
+}
+
+#[test]
 fn the_same_file_under_other_settings_is_refused() {
     let bed = Bed::new();
     let file = bed.file("in.csv", csv(&drawn(20)));

@@ -13,6 +13,8 @@ mod killed;
 #[cfg(test)]
 mod real_data;
 #[cfg(test)]
+mod reconcile;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod two_writers;

@@ -1,13 +1,12 @@
 //! What was found, as a picture.
 
-use std::path::Path;
-
-use anyhow::{Context, bail};
+use anyhow::bail;
 use protocol::time::{DAY_US, HOUR_US, SECOND_US, TimeUs};
 
 use super::{Findings, tables};
 use crate::args::{By, Liquidations};
 use crate::chart::{Bar, Bars, Caption, Chart, Point, Scales, Span, Timeline};
+use crate::output;
 use crate::table::Value;
 use crate::text::count;
 
@@ -24,15 +23,11 @@ pub(super) fn draw(findings: &[Findings], args: &Liquidations) -> anyhow::Result
     };
     let chart =
         if args.by.is_empty() { Chart::Timeline(timeline(found, args)) } else { Chart::Bars(bars(found, args)) };
-    let write = |path: &Path, bytes: &[u8]| {
-        std::fs::write(path, bytes)
-            .with_context(|| format!("cannot write {}; choose a place you may write to", path.display()))
-    };
     if let Some(path) = &args.svg {
-        write(path, chart.svg().as_bytes())?;
+        output::write_file(path, chart.svg().as_bytes())?;
     }
     if let Some(path) = &args.png {
-        write(path, &chart.png()?)?;
+        output::write_file(path, &chart.png()?)?;
     }
     Ok(())
 }

@@ -39,13 +39,15 @@ fn sums(sums: &Sums, users: u64) -> Vec<Value> {
 
 /// One row per source.
 pub(super) fn totals(findings: &[Findings]) -> Table {
-    let mut columns = vec![("dataset", Unit::Text), ("first", Unit::Time), ("last", Unit::Time)];
+    let mut columns =
+        vec![("dataset", Unit::Text), ("standing", Unit::Text), ("first", Unit::Time), ("last", Unit::Time)];
     columns.extend(SUM_COLUMNS);
     let mut table = Table::new("totals", &columns);
     for found in findings {
         let total = &found.answer.total;
         let mut row = vec![
             Value::Text(found.name.clone()),
+            Value::Text(found.standing.to_string()),
             Value::Time(TimeUs(total.first_us)),
             Value::Time(TimeUs(total.last_us)),
         ];
@@ -61,6 +63,7 @@ pub(super) fn concentration(findings: &[Findings]) -> Table {
         "concentration",
         &[
             ("dataset", Unit::Text),
+            ("standing", Unit::Text),
             ("of_value", Unit::Text),
             ("top_1", Unit::Share),
             ("top_10", Unit::Share),
@@ -71,7 +74,11 @@ pub(super) fn concentration(findings: &[Findings]) -> Table {
         let whole = found.answer.total.value_usd8(found.measure);
         let part =
             |top: usize| -> i128 { found.answer.largest.iter().take(top).map(|large| -large.negated_value_usd8).sum() };
-        let mut row = vec![Value::Text(found.name.clone()), Value::Text(measure_words(found.measure).to_owned())];
+        let mut row = vec![
+            Value::Text(found.name.clone()),
+            Value::Text(found.standing.to_string()),
+            Value::Text(measure_words(found.measure).to_owned()),
+        ];
         row.extend([1, 10, 100].map(|top| Value::share(part(top), whole)));
         table.push(row);
     }
@@ -82,6 +89,7 @@ pub(super) fn concentration(findings: &[Findings]) -> Table {
 pub(super) fn largest(findings: &[Findings], rows: usize) -> Table {
     let columns = [
         ("dataset", Unit::Text),
+        ("standing", Unit::Text),
         ("time", Unit::Time),
         ("chain", Unit::Text),
         ("market", Unit::Text),
@@ -98,6 +106,7 @@ pub(super) fn largest(findings: &[Findings], rows: usize) -> Table {
             let hex = |bytes: Option<&[u8]>| bytes.map_or(Value::Missing, |bytes| Value::Text(text::hex(bytes)));
             table.push(vec![
                 Value::Text(found.name.clone()),
+                Value::Text(found.standing.to_string()),
                 Value::Time(TimeUs(large.time_us)),
                 Value::Text(ChainId(large.chain).to_string()),
                 name(found, large.market),
@@ -117,6 +126,7 @@ pub(super) fn largest(findings: &[Findings], rows: usize) -> Table {
 pub(super) fn episodes(findings: &[Findings]) -> Table {
     let columns = [
         ("dataset", Unit::Text),
+        ("standing", Unit::Text),
         ("start", Unit::Time),
         ("end", Unit::Time),
         ("peak_hour", Unit::Time),
@@ -136,6 +146,7 @@ pub(super) fn episodes(findings: &[Findings]) -> Table {
             let episode = &burst.episode;
             table.push(vec![
                 Value::Text(found.name.clone()),
+                Value::Text(found.standing.to_string()),
                 Value::Time(TimeUs(episode.from_us)),
                 // The last hour ends with its last microsecond; people write the moment after it.
                 Value::Time(TimeUs(episode.to_us + 1)),
@@ -155,7 +166,7 @@ pub(super) fn episodes(findings: &[Findings]) -> Table {
 /// The groups of every source.
 pub(super) fn groups(findings: &[Findings], by: &[By]) -> Table {
     let dimensions: Vec<String> = by.iter().map(|by| format!("{by:?}").to_lowercase()).collect();
-    let mut columns = vec![("dataset", Unit::Text)];
+    let mut columns = vec![("dataset", Unit::Text), ("standing", Unit::Text)];
     columns.extend(dimensions.iter().map(|name| (name.as_str(), Unit::Text)));
     columns.extend(SUM_COLUMNS);
     columns.push(("share_of_value", Unit::Share));
@@ -163,7 +174,7 @@ pub(super) fn groups(findings: &[Findings], by: &[By]) -> Table {
     for found in findings {
         let whole = found.answer.total.value_usd8(found.measure);
         for (group, users) in ordered(found, by) {
-            let mut row = vec![Value::Text(found.name.clone())];
+            let mut row = vec![Value::Text(found.name.clone()), Value::Text(found.standing.to_string())];
             row.extend(labels(found, by, &group.key));
             row.extend(sums(&group.sums, *users));
             row.push(Value::share(group.sums.value_usd8(found.measure), whole));
