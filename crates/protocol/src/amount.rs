@@ -42,7 +42,7 @@ impl fmt::Display for AmountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "is empty",
-            Self::NotANumber => "is not a decimal number",
+            Self::NotANumber => "is not a plain decimal number (no separators, no currency sign)",
             Self::Negative => "is negative",
             Self::TooLarge => "has more than 38 digits",
             Self::TooFine => "has more digits than the token has decimals",

@@ -144,7 +144,7 @@ pub(crate) struct Liquidations {
     /// Which side's value ranks, classes and finds bursts; where not given, the debt, or the collateral where a dataset has no debt side
     #[arg(long, value_enum)]
     pub measure: Option<MeasureName>,
-    /// Show the N groups of the most value; 0 shows all [default: 20 in text, else all; 100 by user]
+    /// Show the N groups with the most value; 0 shows all [default: 20 in text, else all; 100 by user]
     #[arg(long, value_name = "N")]
     pub top: Option<usize>,
     /// Find bursts of liquidation

@@ -6,7 +6,7 @@ use protocol::time::{DAY_US, HOUR_US};
 
 /// When hours belong to a burst.
 ///
-/// Every 24 hours whose value is at least `factor` times the median of all days that had any are hot. Hot stretches with at
+/// Every window of 24 hours whose value is at least `factor` times the median of all days that had any are hot. Hot stretches with at
 /// most `join_hours` quiet hours between them are one episode. Hours at its ends with less than a hundredth of its peak
 /// hour are trimmed. Episodes with less than `least_share_bps` of all value are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "every 24 hours with at least {} times the median day's value, joined over up to {} quiet hours; hours at the ends with \
+            "24-hour windows with at least {} times the median day's value, joined over up to {} quiet hours; hours at the ends with \
              less than 1 % of the peak hour's value trimmed; at least {}.{:02} % of all value",
             self.factor,
             self.join_hours,

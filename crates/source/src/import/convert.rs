@@ -429,7 +429,9 @@ impl<'a> Converter<'a> {
 
 /// An amount that only a float gives; `None` where the float is no amount.
 fn inexact(value: f64, unit: AmountUnit, decimals: Option<u8>, why: Inexact) -> Option<(Amount, Option<String>)> {
-    if !value.is_finite() || value < 0.0 {
+    // Nobody can move a part of a smallest unit: the amounts are in tokens after all.
+    let is_part = unit == AmountUnit::Raw && value.fract() != 0.0;
+    if !value.is_finite() || value < 0.0 || is_part {
         return None;
     }
     let tokens = match (unit, decimals) {
@@ -443,10 +445,12 @@ fn inexact(value: f64, unit: AmountUnit, decimals: Option<u8>, why: Inexact) -> 
 fn bad_float(side: Side, value: f64) -> Rejection {
     let why = if value < 0.0 {
         "is negative"
-    } else if value.is_finite() {
-        "is a float of smallest units of a token whose decimals are unknown"
-    } else {
+    } else if !value.is_finite() {
         "is not finite"
+    } else if value.fract() != 0.0 {
+        "is a part of a smallest unit; the amounts may be in tokens (--amounts tokens)"
+    } else {
+        "is a float of smallest units of a token whose decimals are unknown"
     };
     reject("bad amount", format!("the {} amount {value} {why}", side.name))
 }
@@ -505,4 +509,34 @@ fn unreadable(reason: &'static str, name: &str, cell: &Cell<'_>, why: &str) -> R
 /// At most 60 characters, for a message; the whole row is kept beside it.
 fn shorten(text: &str) -> String {
     if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(59).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_float_of_smallest_units_is_whole_or_no_amount() {
+        let tokens = |value, unit, decimals| match inexact(value, unit, decimals, Inexact::Float) {
+            Some((Amount::Inexact { tokens, .. }, _)) => Some(tokens),
+            _ => None,
+        };
+        assert_eq!(tokens(150.0, AmountUnit::Raw, Some(2)), Some(1.5));
+        assert_eq!(tokens(0.5, AmountUnit::Raw, Some(2)), None, "a part of a smallest unit");
+        assert_eq!(tokens(150.0, AmountUnit::Raw, None), None, "decimals are not known");
+        assert_eq!(tokens(0.5, AmountUnit::Tokens, None), Some(0.5));
+        for none in [-1.0, f64::INFINITY, f64::NAN] {
+            assert_eq!(tokens(none, AmountUnit::Tokens, Some(18)), None);
+        }
+    }
+
+    #[test]
+    fn hexadecimal_is_read_as_exports_write_it() {
+        for text in ["0x00ff", "0X00FF", "\\x00ff", "00ff"] {
+            assert_eq!(parse_hex::<2>(text), Some([0, 255]), "{text}");
+        }
+        for text in ["0x00f", "0x00ff00", "0x00fg", "", "0x"] {
+            assert_eq!(parse_hex::<2>(text), None, "{text}");
+        }
+    }
 }

@@ -142,7 +142,7 @@ fn counts_of(canvas: &mut Canvas, plot: Plot, axis: Axis, bars: &[Bar], is_serie
     }
     if bars.len() <= 80 || !is_series {
         for place in places {
-            canvas.disc(place, 3.6, RUST, "#ffffff");
+            canvas.disc(place, if is_series { 3.6 } else { 5.5 }, RUST, "#ffffff");
         }
     }
 }

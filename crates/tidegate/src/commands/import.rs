@@ -131,7 +131,7 @@ fn tokens(args: &ImportLiquidations) -> anyhow::Result<Tokens> {
 
 fn dry_run(plan: &Plan, tokens: &Tokens) -> anyhow::Result<String> {
     let settings = plan.settings();
-    let (read, unread) = plan.columns();
+    let (read, _) = plan.columns();
     let mut text =
         format!("{} ({}) → dataset {}\n\n", harmless(&plan.path().to_string_lossy()), plan.format(), settings.dataset);
     for (field, column) in &read {
@@ -147,11 +147,8 @@ fn dry_run(plan: &Plan, tokens: &Tokens) -> anyhow::Result<String> {
             format!("  {name:<22} = {} where a row names none\n", printable(&value))
         }));
     }
-    if !unread.is_empty() {
-        text.push_str(&format!(
-            "  not read: {}\n",
-            unread.iter().map(|name| printable(name)).collect::<Vec<_>>().join(", ")
-        ));
+    for line in unread_notes(plan) {
+        text.push_str(&format!("  {line}\n"));
     }
     text.push_str("\nThe first rows as they would be taken:\n\n");
     for (index, row) in plan.preview(PREVIEW_ROWS, tokens)?.iter().enumerate() {
@@ -199,11 +196,7 @@ fn summary(plan: &Plan, outcome: &Outcome) -> String {
     let mut text =
         format!("{name}: {} rows read, {} taken into dataset {dataset}\n", count(outcome.rows), count(outcome.taken));
     let mut note = |line: String| text.push_str(&format!("  {line}\n"));
-    let (_, unread) = plan.columns();
-    if !unread.is_empty() {
-        let unread: Vec<String> = unread.iter().take(20).map(|name| printable(name)).collect();
-        note(format!("columns not read: {} (--map FIELD=COLUMN reads them)", unread.join(", ")));
-    }
+    unread_notes(plan).into_iter().for_each(&mut note);
     if outcome.already_held > 0 {
         note(format!("{} rows are events the dataset already holds; taken once", count(outcome.already_held)));
     }
@@ -246,6 +239,27 @@ fn summary(plan: &Plan, outcome: &Outcome) -> String {
         note("the events' identities did not fit in memory and were compared on disk".to_owned());
     }
     text
+}
+
+/// Which columns are not read, and which of them look as if they should be.
+fn unread_notes(plan: &Plan) -> Vec<String> {
+    let (_, unread) = plan.columns();
+    let shown = |names: &[&str]| names.iter().take(20).map(|name| printable(name)).collect::<Vec<_>>().join(", ");
+    let mut notes = Vec::new();
+    if !unread.is_empty() {
+        notes.push(format!("columns not read: {} (--map FIELD=COLUMN reads them)", shown(&unread)));
+    }
+    let looks_like_money =
+        |name: &&&str| ["amount", "usd", "value", "price"].iter().any(|word| name.to_lowercase().contains(word));
+    let money: Vec<&str> = unread.iter().filter(looks_like_money).copied().collect();
+    if !money.is_empty() {
+        notes.push(format!(
+            "of these, {} may hold amounts or values: --map collateral_amount=…, collateral_usd=…, debt_amount=… or debt_usd=… \
+             says which side they are of",
+            shown(&money)
+        ));
+    }
+    notes
 }
 
 fn time_notes(outcome: &Outcome) -> Vec<String> {

@@ -98,8 +98,11 @@ fn sources(archive: &Archive, args: &Liquidations, filter: &Filter) -> anyhow::R
     let mut datasets: Vec<_> =
         names.iter().map(|name| super::dataset(archive, name, &filter.range)).collect::<anyhow::Result<_>>()?;
     if args.combine && datasets.len() > 1 {
-        // Of an event in several datasets the row of the first counts, so those that know the debt side come first.
-        datasets.sort_by_key(|(_, files)| files.iter().any(|file| file.is_empty_throughout("debt_usd")));
+        // Of an event in several datasets the row of the first counts, so those that know more of its value come first.
+        let unknown = |files: &[DataFile], side| files.iter().any(|file| file.is_empty_throughout(side));
+        datasets.sort_by_key(|(_, files)| {
+            ["collateral_usd", "debt_usd"].iter().filter(|side| unknown(files, side)).count()
+        });
         return Ok(vec![combine(archive, datasets)?]);
     }
     let alone = |(name, files): (DatasetName, Vec<DataFile>)| Source {
@@ -347,11 +350,12 @@ fn report(findings: &[Findings], args: &Liquidations) -> Report {
     if args.by.is_empty() {
         tables.push(tables::concentration(findings));
     }
+    // The most asked for comes last: it is what CSV and Parquet write.
+    if args.episodes || (args.by.is_empty() && args.largest.is_none()) {
+        tables.push(tables::episodes(findings));
+    }
     if let Some(rows) = args.largest {
         tables.push(tables::largest(findings, rows.into()));
-    }
-    if args.episodes || args.by.is_empty() {
-        tables.push(tables::episodes(findings));
     }
     if !args.by.is_empty() {
         tables.push(tables::groups(findings, &args.by));

@@ -30,7 +30,7 @@ const SIDE_BYTES: usize = 1 + 4 + 17;
 
 const RULE: &str = "rows with the same transaction and log index are the same; else rows of the same chain, second, user and \
     collateral token (debt token where a row has no collateral) whose amounts agree when rounded to six decimals, one to one; of \
-    the rest, the same chain, second, user and token is the same event with different amounts; rows that both know their \
+    the rest, the same chain, second, user and token is the same event with other or missing amounts; rows that both know their \
     transactions or logs, and differ in them, are never the same";
 
 /// Compares two datasets and, where they were compared whole, keeps the result for `liquidations --combine`.
@@ -486,7 +486,7 @@ impl Found {
         let (all_a, all_b) = (both + self.only_a.rows, both + self.only_b.rows);
         let kinds = [
             ("matched", self.same, true, true),
-            ("same event, other amount", self.differing, true, true),
+            ("same event, amount other or missing", self.differing, true, true),
             ("only in A", self.only_a, true, false),
             ("only in B", self.only_b, false, true),
         ];
@@ -517,7 +517,9 @@ impl Found {
             ("usd_in_b", Unit::Usd),
         ];
         let mut table = Table::new("examples", &columns);
-        for (name, examples) in ["same event, other amount", "only in A", "only in B"].into_iter().zip(&self.examples) {
+        for (name, examples) in
+            ["same event, amount other or missing", "only in A", "only in B"].into_iter().zip(&self.examples)
+        {
             let token = |row: Candidate| {
                 let name = row.collateral.or(row.debt).and_then(|side| tokens.names.get(side.token as usize));
                 name.map_or(Value::Missing, |name| Value::Text(name.clone()))

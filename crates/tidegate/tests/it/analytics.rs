@@ -194,7 +194,7 @@ fn the_groups_of_the_most_value_are_kept() {
     for top in [1, 7, 100] {
         let report = bed.json(&["liquidations", "--by", "user", "--top", &top.to_string()]);
         assert_eq!(by_program(&report, &["user"]), ranked[..top].iter().cloned().collect(), "top {top}");
-        let note = format!("the {top} groups of the most value are shown, of {}", ranked.len());
+        let note = format!("the {top} groups with the most value are shown, of {}", ranked.len());
         assert!(report["notes"].to_string().contains(&note), "{report}");
     }
 }
@@ -299,4 +299,18 @@ fn many_users_give_the_same_on_one_thread_and_on_two_as_in_a_plain_loop() {
     let mut one = one_core(env!("CARGO_BIN_EXE_tidegate"));
     one.arg("--archive").arg(bed.archive()).args(args);
     assert!(one.output().unwrap().stdout == all.out.as_bytes(), "one thread gives another answer");
+}
+
+#[test]
+fn the_table_asked_for_is_the_one_a_file_gets() {
+    let (bed, _) = world(200);
+    for (options, column) in [
+        (["--largest", "5"].as_slice(), "transaction"),
+        (&["--episodes"], "peak_hour"),
+        (&["--by", "chain", "--largest", "5"], "share_of_value"),
+        (&[], "peak_hour"),
+    ] {
+        let out = bed.run(&[["liquidations", "--format", "csv"].as_slice(), options].concat()).succeeded().out.clone();
+        assert!(out.lines().next().unwrap().split(',').any(|name| name == column), "{options:?}: {out}");
+    }
 }

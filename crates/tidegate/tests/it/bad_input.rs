@@ -203,7 +203,7 @@ fn amounts_that_are_none_reject_their_rows() {
             short(&[&row_with(5, "lots"), &row_with(5, "1,5")]),
             1,
             &[("bad amount", 1), ("malformed row", 1)],
-            &["not a decimal number"],
+            &["not a plain decimal number"],
         ),
         Case::partly("80 digits", short(&[&row_with(5, &eighty)]), 1, &[("bad amount", 1)], &["more than 38 digits"]),
         Case::partly("infinite", short(&[&row_with(5, "inf"), &row_with(5, "1e999")]), 1, &[("bad amount", 2)], &[]),

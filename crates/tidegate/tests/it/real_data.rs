@@ -115,7 +115,8 @@ fn the_two_files_reconcile_and_are_added_up_only_then() {
             .collect::<Vec<_>>()
     };
     let report = bed.json(&["reconcile", "v2", "btc", "--collateral", "WBTC"]);
-    let expected = [("matched", 1_164), ("same event, other amount", 0), ("only in A", 4), ("only in B", 21)];
+    let expected =
+        [("matched", 1_164), ("same event, amount other or missing", 0), ("only in A", 4), ("only in B", 21)];
     assert_eq!(outcomes(&report), expected.map(|(name, events)| (name.to_owned(), events)));
     let matched = &table(&report, "outcome")[0];
     assert_eq!((&matched["of_a"], &matched["of_b"]), (&1_168.into(), &1_185.into()));

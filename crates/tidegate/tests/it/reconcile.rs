@@ -129,3 +129,11 @@ fn only_our_own_leftovers_are_swept() {
     bed.import(&more, &["--dataset", "b"]).succeeded();
     assert!(theirs.iter().all(|path| path.exists()) && !ours.exists());
 }
+
+#[test]
+fn of_an_event_in_both_the_row_that_knows_its_value_counts() {
+    let bed = two(&[row(0, "aa", "5", true, false)], &[row(0, "aa", "5", true, true)]);
+    assert_eq!(outcome(&bed), [1, 0, 0, 0]);
+    let report = bed.json(&["liquidations", "--combine", "--measure", "collateral"]);
+    assert_eq!(table(&report, "totals")[0]["collateral_seized_usd"], "100.00000000");
+}

@@ -10,6 +10,8 @@ use crate::output;
 use crate::table::Value;
 use crate::text::count;
 
+/// How many bars have room beside each other.
+const MOST_BARS: usize = 200;
 /// Shorter series are drawn by the hour, longer ones by the day.
 const HOURLY_UP_TO_US: i64 = 10 * DAY_US;
 
@@ -22,7 +24,7 @@ pub(super) fn draw(findings: &[Findings], args: &Liquidations) -> anyhow::Result
         bail!("a chart shows one dataset; name it with --dataset, or add reconciled ones up with --combine");
     };
     let chart =
-        if args.by.is_empty() { Chart::Timeline(timeline(found, args)) } else { Chart::Bars(bars(found, args)) };
+        if args.by.is_empty() { Chart::Timeline(timeline(found, args)) } else { by_group(bars(found, args), args) };
     if let Some(path) = &args.svg {
         output::write_file(path, chart.svg().as_bytes())?;
     }
@@ -48,6 +50,30 @@ fn bars(found: &Findings, args: &Liquidations) -> Bars {
     };
     let bars = if let Some(period) = period { without_gaps(bars, period) } else { bars };
     Bars { caption: caption(found, args), scales: scales(found), bars, is_series: period.is_some() }
+}
+
+/// More periods than bars have room for are drawn along an axis of time.
+fn by_group(bars: Bars, args: &Liquidations) -> Chart {
+    let days = match args.by[..] {
+        [By::Day] => 1,
+        [By::Week] => 7,
+        _ => return Chart::Bars(bars),
+    };
+    if bars.bars.len() <= MOST_BARS {
+        return Chart::Bars(bars);
+    }
+    let point = |bar: &Bar| {
+        let date = bar.label.parse::<jiff::civil::Date>().ok()?;
+        let start = jiff::tz::Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
+        Some(Point { start_s: start.as_second(), value: bar.value, count: bar.count })
+    };
+    Chart::Timeline(Timeline {
+        points: bars.bars.iter().filter_map(point).collect(),
+        caption: bars.caption,
+        scales: bars.scales,
+        bucket_s: days * DAY_US / SECOND_US,
+        episodes: Vec::new(),
+    })
 }
 
 /// Periods in which nothing happened have their place among the others, or the picture would lie about time.
@@ -112,7 +138,7 @@ fn caption(found: &Findings, args: &Liquidations) -> Caption {
     let shown = found.answer.groups.len() as u64;
     if shown < found.answer.group_count {
         footnotes.push(format!(
-            "The {} groups of the most value, of {}.",
+            "The {} groups with the most value, of {}.",
             count(shown),
             count(found.answer.group_count)
         ));

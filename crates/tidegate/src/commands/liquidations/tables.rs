@@ -251,13 +251,15 @@ pub(super) fn notes(findings: &[Findings], args: &Liquidations) -> Vec<String> {
         notes.push("Datasets stand side by side and are not added up: they may hold the same events. --combine adds reconciled ones.".to_owned());
     }
     for found in findings {
-        notes.push(format!("{}: value means {}.", found.name, measure_words(found.measure)));
+        let by_default = found.measure == Measure::CollateralSeized && args.measure.is_none();
+        let why = if by_default { ", since there are files in it without the debt's value" } else { "" };
+        notes.push(format!("{}: value means {}{why}.", found.name, measure_words(found.measure)));
         notes.extend(found.notes.iter().map(|note| format!("{}: {note}.", found.name)));
         notes.extend(missing_values(found));
         let shown = found.answer.groups.len() as u64;
         if shown < found.answer.group_count {
             notes.push(format!(
-                "{}: the {} groups of the most value are shown, of {}; --top 0 shows all.",
+                "{}: the {} groups with the most value are shown, of {}; --top 0 shows all.",
                 found.name,
                 count(shown),
                 count(found.answer.group_count)
