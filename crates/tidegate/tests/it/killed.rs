@@ -56,7 +56,7 @@ fn an_import_killed_at_any_instant_loses_nothing_and_shows_nothing_half() {
     let per_cent = |stage| stages.get(&stage).copied().unwrap_or(0) * 100 / kills.max(1);
     if kills >= 50 {
         assert!(per_cent(Stage::SomeFiles) >= 20, "{stages:?}");
-        assert!(per_cent(Stage::NoFile) >= 3, "{stages:?}");
+        assert!(per_cent(Stage::NoFile) >= 1, "{stages:?}");
         assert!(per_cent(Stage::Ended) <= 60, "{stages:?}");
         assert!(with_parts * 100 / kills >= 20, "{with_parts} of {kills}");
     }
