@@ -25,7 +25,9 @@ use chance::Chance;
 use markets::Market;
 use prices::Prices;
 use protocol::event::Event;
+use protocol::time::{HOUR_US, TimeUs};
 use ratios::Ratios;
+use source::archive::positions::Row;
 
 /// Streams of chance below a world's.
 const PRICES: u64 = 0;
@@ -66,6 +68,37 @@ impl World {
     /// Its liquidations, in the order in which the archive keeps them.
     pub(crate) fn events(&self) -> Vec<Event> {
         log::events(self, Chance::new(self.seed).stream(LOG))
+    }
+
+    /// What stands at the end of its last hour, both sides of every account.
+    pub(crate) fn standing_positions(&self) -> Vec<Row> {
+        let last = prices::HOURS - 1;
+        let mut rows = Vec::new();
+        for (market, accounts) in self.markets.iter().zip(&self.accounts) {
+            for account in accounts {
+                let Some(position) = account.position else { continue };
+                let (collateral, debt) = (&market.collaterals[account.collateral].0, &market.debts[account.debt].0);
+                let terms = accounts::terms(market.version, collateral, debt, &self.prices, last);
+                let legs = [
+                    (false, log::leg(collateral, position.collateral, terms.collateral)),
+                    (true, log::leg(debt, position.debt, terms.debt)),
+                ];
+                rows.extend(legs.map(|(is_debt, leg)| Row {
+                    chain: market.chain,
+                    market: market.name.clone(),
+                    version: Some(market.version),
+                    user: account.user,
+                    is_debt,
+                    leg,
+                }));
+            }
+        }
+        rows
+    }
+
+    /// The moment it ends.
+    pub(crate) fn ends() -> TimeUs {
+        TimeUs(prices::START.0 + i64::try_from(prices::HOURS).unwrap_or(0) * HOUR_US)
     }
 
     /// How many accounts ever had a position.

@@ -156,7 +156,7 @@ impl Footer {
             return Err(bad(format!("has layout version {version}, this program knows {SCHEMA_VERSION}")));
         }
         let incomplete = || bad("has an incomplete tidegate footer".to_owned());
-        let tables = [Table::Liquidations, Table::Rejects, Table::Reconciliations];
+        let tables = [Table::Liquidations, Table::Positions, Table::Rejects, Table::Reconciliations];
         let table = tables.into_iter().find(|table| Some(table.word()) == get("table")).ok_or_else(incomplete)?;
         let standing = get("standing").and_then(Standing::from_word).ok_or_else(incomplete)?;
         let span = read_span(&get).ok_or_else(incomplete)?;

@@ -69,17 +69,8 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("user", DataType::FixedSizeBinary(20), false),
         Field::new("liquidator", DataType::FixedSizeBinary(20), true),
     ];
-    for side in ["collateral", "debt"] {
-        fields.extend([
-            Field::new(format!("{side}_symbol"), word(), true),
-            Field::new(format!("{side}_address"), DataType::FixedSizeBinary(20), true),
-            Field::new(format!("{side}_decimals"), DataType::UInt8, true),
-            Field::new(format!("{side}_raw"), DataType::Decimal128(38, 0), true),
-            Field::new(format!("{side}_amount"), DataType::Float64, true),
-            Field::new(format!("{side}_basis"), word(), true),
-            Field::new(format!("{side}_usd"), usd(), true),
-        ]);
-    }
+    fields.extend(leg_fields("collateral_"));
+    fields.extend(leg_fields("debt_"));
     fields.extend([
         Field::new("protocol_fee_usd", usd(), true),
         Field::new("standing", word(), false),
@@ -89,6 +80,20 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     ]);
     Arc::new(Schema::new(fields))
 });
+
+/// The columns of one side, each with a prefix to its name.
+pub(super) fn leg_fields(prefix: &str) -> [Field; 7] {
+    let word = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    [
+        Field::new(format!("{prefix}symbol"), word.clone(), true),
+        Field::new(format!("{prefix}address"), DataType::FixedSizeBinary(20), true),
+        Field::new(format!("{prefix}decimals"), DataType::UInt8, true),
+        Field::new(format!("{prefix}raw"), DataType::Decimal128(38, 0), true),
+        Field::new(format!("{prefix}amount"), DataType::Float64, true),
+        Field::new(format!("{prefix}basis"), word, true),
+        Field::new(format!("{prefix}usd"), DataType::Decimal128(38, 8), true),
+    ]
+}
 
 /// How the table is laid out in a file.
 #[must_use]
@@ -314,7 +319,8 @@ impl RowsFile {
     }
 }
 
-struct LegColumns {
+/// The columns of one side, in the order of [`leg_fields`].
+pub(super) struct LegColumns {
     symbol: Words,
     address: FixedSizeBinaryBuilder,
     decimals: UInt8Builder,
@@ -339,7 +345,7 @@ impl Default for LegColumns {
 }
 
 impl LegColumns {
-    fn push(&mut self, leg: Option<&Leg>) {
+    pub(super) fn push(&mut self, leg: Option<&Leg>) {
         let token = leg.map(|leg| &leg.token);
         self.symbol.append_option(token.map(|token| &*token.symbol).filter(|symbol| !symbol.is_empty()));
         append_bytes(
@@ -368,7 +374,7 @@ impl LegColumns {
         self.usd.append_option(leg.and_then(|leg| leg.usd).map(|Usd8(usd)| usd));
     }
 
-    fn take(&mut self) -> [ArrayRef; 7] {
+    pub(super) fn take(&mut self) -> [ArrayRef; 7] {
         [
             Arc::new(self.symbol.finish()),
             Arc::new(self.address.finish()),

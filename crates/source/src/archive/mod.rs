@@ -3,6 +3,7 @@
 //! ```text
 //! <archive>/imports/dataset=<name>/liquidations/<from>-<to>-<id>.parquet   one file per imported file
 //! <archive>/imports/dataset=<name>/rejects/<from>-<to>-<id>.parquet        rows that could not be taken, with reasons
+//! <archive>/imports/dataset=<name>/positions/<at>-<at>.parquet            who held and owed what at a moment
 //! <archive>/proofs/reconciliations/<a>~<b>.parquet                         which rows of two datasets are the same event
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 pub mod footer;
 pub mod liquidations;
+pub mod positions;
 pub mod publish;
 pub mod reconciliations;
 pub mod rejects;
@@ -35,6 +37,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub enum Table {
     /// One row per liquidation call: [`liquidations`].
     Liquidations,
+    /// One row per side of an account's position at a moment: [`positions`].
+    Positions,
     /// One row per row of an input that could not be taken: [`rejects`].
     Rejects,
     /// One row per pair of rows that are the same event: [`reconciliations`].
@@ -47,6 +51,7 @@ impl Table {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Liquidations => "liquidations",
+            Self::Positions => "positions",
             Self::Rejects => "rejects",
             Self::Reconciliations => "reconciliations",
         }
@@ -161,7 +166,7 @@ impl Writer {
         }
         // Only where this program writes: the folder given may hold other people's things.
         for dataset in archive.datasets()? {
-            for table in [Table::Liquidations, Table::Rejects] {
+            for table in [Table::Liquidations, Table::Positions, Table::Rejects] {
                 publish::sweep(&archive.folder(&dataset, table))?;
             }
         }

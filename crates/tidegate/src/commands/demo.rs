@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Parser;
 use protocol::standing::Standing;
-use source::archive::{Archive, DatasetName, Writer};
+use source::archive::{Archive, DatasetName, Writer, positions};
 use source::import::{Label, record};
 
 use crate::args::{Args, Demo};
@@ -102,11 +102,14 @@ impl Tour {
         };
         let events = world.events();
         let recorded = record(&writer, &label, &events)?;
+        let positions = world.standing_positions();
+        positions::record(&writer, &self.dataset, (&label.origin, label.standing), World::ends(), &positions)?;
         let done = if recorded.already_there { "already there, unchanged" } else { "written" };
         Ok(format!(
-            "\n{} liquidations follow from them: dataset {}, {done}.\n",
+            "\n{} liquidations follow from them: dataset {}, {done}. {} positions stand at the end, beside them.\n",
             count(events.len() as u64),
-            self.dataset
+            self.dataset,
+            count(positions.len() as u64 / 2)
         ))
     }
 

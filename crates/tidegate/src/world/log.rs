@@ -123,7 +123,7 @@ fn path(chance: Chance, place: [u64; 3]) -> Chance {
     place.into_iter().fold(chance, Chance::stream)
 }
 
-fn leg(reserve: &Reserve, amount: u128, quote: Quote) -> Leg {
+pub(super) fn leg(reserve: &Reserve, amount: u128, quote: Quote) -> Leg {
     Leg {
         token: reserve.token.clone(),
         amount: Raw::new(amount).map_or(Amount::Missing, Amount::Exact),

@@ -27,6 +27,11 @@ fn the_demo_shows_a_world_and_leaves_its_files() {
     assert!(commands >= 6, "{shown}");
     assert!(standings.len() >= 4 && standings.iter().all(|line| *line == "standing: assumed"), "{shown}");
 
+    let positions =
+        crate::support::parquet_files(&folder.path().join("world/archive/imports/dataset=demo-seed-1/positions"));
+    let rows: Vec<_> = positions.iter().flat_map(|path| crate::support::read(path).1).collect();
+    assert!(positions.len() == 1 && rows.len() >= 8_000, "{} positions", rows.len() / 2);
+    assert!(rows.iter().all(|row| row["standing"] == "assumed" && row["basis"] == "exact" && row.contains_key("raw")));
     let mut written = 0;
     let listed = shown.lines().skip_while(|line| !line.starts_with("Files written")).skip(1);
     for path in listed.map_while(|line| line.strip_prefix("  ")).filter(|path| !path.contains(' ')) {
