@@ -169,7 +169,7 @@ pub(crate) fn ask(question: &Question<'_>) -> anyhow::Result<Answer> {
 }
 
 fn too_large() -> &'static str {
-    "a sum of US dollars leaves 128 bits: some row holds an absurd value; find it with --largest and filter it out"
+    "a sum of US dollars leaves 128 bits: a file holds values that no import of this program takes; leave its dataset out"
 }
 
 struct Worker<'a> {
