@@ -14,6 +14,7 @@
 
 #![cfg_attr(not(test), deny(clippy::float_arithmetic, clippy::arithmetic_side_effects, clippy::as_conversions))]
 
+pub mod aave;
 pub mod amount;
 pub mod chain;
 pub mod event;

@@ -1,0 +1,33 @@
+//! Aave, to the last unit: arithmetic, reserve state, account health and liquidation of every deployed revision.
+//!
+//! Read the modules in the order data flows:
+//!
+//! * [`revision`]: which code a market runs, and the one table of everything in which revisions differ;
+//! * [`math`]: rays, wads, percentages; rounding in the verb, an error wherever the contract reverts;
+//! * [`interest`]: growth over time;
+//! * [`config`]: the bitmaps of reserves, accounts and e-mode categories;
+//! * [`rates`]: interest-rate strategies;
+//! * [`reserve`]: a reserve's indexes and totals, and one account's stable debt;
+//! * [`account`]: collateral, debt, health factor, borrowing power, for one account or a million;
+//! * [`refusal`]: why the pool would say no;
+//! * [`pool`]: a whole pool, and every action on it as an outcome;
+//! * [`mod@liquidation`]: what `liquidationCall` does.
+//!
+//! What this module does not do: it reads no chain (see the crate `source`), it moves no tokens between wallets (a
+//! liquidator is assumed to hold what he repays), and it knows no flash loans, bridges or delegation.
+
+pub mod account;
+mod borrow;
+pub mod config;
+pub mod interest;
+pub mod liquidation;
+pub mod math;
+pub mod pool;
+pub mod rates;
+pub mod refusal;
+pub mod reserve;
+pub mod revision;
+mod supply;
+mod wide;
+
+pub use revision::Revision;
