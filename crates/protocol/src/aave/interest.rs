@@ -94,11 +94,11 @@ mod tests {
                     let grown = compounded(formula, ray(percent), 0, time).unwrap();
                     let grown = u128::try_from(grown.0).unwrap() as f64 / 1e27;
                     assert!(grown >= linear - 1e-9 && grown <= exact + 1e-12, "{formula:?} {percent} % {days} d");
-                    // At most what the fourth and later terms of the series add, but for V2, whose third term is lost
+                    // At most what the fourth and later terms of the series add, but to 3.3, where the third term is lost
                     // below 10 %: the cube of a rate per second is less than a ray's last digit.
                     let rate = percent as f64 / 100.0;
-                    let missing = rate.powi(4) / 10.0
-                        + if formula == Compounding::RatePerSecond { rate.powi(3) / 6.0 } else { 0.0 };
+                    let missing =
+                        rate.powi(4) / 10.0 + if formula == Compounding::Taylor { 0.0 } else { rate.powi(3) / 6.0 };
                     assert!(exact - grown <= missing + 1e-9, "{formula:?} {grown} {exact}");
                 }
             }
