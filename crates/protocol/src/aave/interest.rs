@@ -94,9 +94,9 @@ mod tests {
                     let grown = compounded(formula, ray(percent), 0, time).unwrap();
                     let grown = u128::try_from(grown.0).unwrap() as f64 / 1e27;
                     // To 3.3 the cube of a rate per second is a few of a ray's last digits: rounding it to whole ones moves
-                    // the third term by up to half a digit times t^3 / 6.
+                    // the third term by up to one and a half digits times t^3 / 6.
                     let seconds = time as f64;
-                    let rounding = if formula == Compounding::Taylor { 0.0 } else { 0.5e-27 * seconds.powi(3) / 6.0 };
+                    let rounding = if formula == Compounding::Taylor { 0.0 } else { 1.5e-27 * seconds.powi(3) / 6.0 };
                     assert!(grown >= linear - rounding - 1e-9, "{formula:?} {percent} % {days} d");
                     assert!(grown <= exact + rounding + 1e-12, "{formula:?} {percent} % {days} d");
                     // What the fourth and later terms of the series would add.
