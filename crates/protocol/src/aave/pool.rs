@@ -148,6 +148,15 @@ pub enum Action {
         /// Which reserve.
         reserve: ReserveId,
     },
+    /// Covers bad debt with one's own supply; the protocol's insurance does (3.3+).
+    CoverDeficit {
+        /// Whose supply.
+        user: Address,
+        /// Which reserve.
+        reserve: ReserveId,
+        /// How much at most.
+        amount: U256,
+    },
     /// Liquidates somebody.
     Liquidate(LiquidationCall),
 }
@@ -169,6 +178,8 @@ pub enum Executed {
     Unchanged,
     /// Minted this much for the treasury.
     Minted(U256),
+    /// Covered this much of a deficit.
+    Covered(U256),
     /// Liquidated.
     Liquidated(Liquidated),
 }
@@ -245,6 +256,7 @@ impl Pool {
             Action::SwapRateMode { user, reserve, mode } => self.swap_rate_mode(user, reserve, mode, block),
             Action::RebalanceStableRate { user, reserve } => self.rebalance_stable_rate(user, reserve, block),
             Action::MintToTreasury { reserve } => self.mint_to_treasury(reserve, block),
+            Action::CoverDeficit { user, reserve, amount } => self.cover_deficit(user, reserve, amount, block),
             Action::Liquidate(call) => self.liquidate(&call, block).map(Executed::Liquidated),
         }
     }
@@ -258,6 +270,7 @@ impl Pool {
             | Action::RepayWithSupply { user, reserve, .. }
             | Action::UseAsCollateral { user, reserve, .. }
             | Action::SwapRateMode { user, reserve, .. }
+            | Action::CoverDeficit { user, reserve, .. }
             | Action::RebalanceStableRate { user, reserve } => (vec![user], vec![reserve]),
             Action::Repay { on_behalf_of, reserve, .. } => (vec![on_behalf_of], vec![reserve]),
             Action::Transfer { from, to, reserve, .. } => (vec![from, to], vec![reserve]),

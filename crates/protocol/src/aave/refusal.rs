@@ -93,6 +93,10 @@ pub enum Refusal {
     SiloedBorrowingViolation,
     /// A grace period protects the reserve.
     LiquidationGraceSentinelCheckFailed,
+    /// There is no deficit to cover.
+    ReserveNotInDeficit,
+    /// Who covers a deficit must owe nothing.
+    UserCannotHaveDebt,
     /// The liquidation would leave dust.
     MustNotLeaveDust,
     /// Nobody liquidates himself.
@@ -119,6 +123,8 @@ impl Refusal {
             | Self::InvalidDebtInEmode
             | Self::InvalidCollateralInEmode
             | Self::LiquidationGraceSentinelCheckFailed
+            | Self::ReserveNotInDeficit
+            | Self::UserCannotHaveDebt
             | Self::MustNotLeaveDust
             | Self::SelfLiquidation => (None, None),
             Self::NotEnoughLiquidity => (Some(45), None),

@@ -292,6 +292,39 @@ impl Pool {
         Ok(Executed::Done)
     }
 
+    /// `LiquidationLogic.executeEliminateDeficit` (3.3+); who may call it is not this module's business.
+    pub(super) fn cover_deficit(
+        &mut self,
+        user: Address,
+        id: ReserveId,
+        amount: U256,
+        block: &Block,
+    ) -> Allowed<Executed> {
+        let rules = self.rules();
+        let deficit = self.reserve(id)?.deficit;
+        require(!amount.is_zero(), Refusal::InvalidAmount)?;
+        require(!deficit.is_zero(), Refusal::ReserveNotInDeficit)?;
+        require(!self.flags(user).is_borrowing_any(), Refusal::UserCannotHaveDebt)?;
+        let cache = self.accrue(id, block)?;
+        require(self.reserve(id)?.config.active, Refusal::ReserveInactive)?;
+        let covered = amount.min(deficit);
+        let scaled = rules.scaling.withdrawn(covered, cache.liquidity_index)?;
+        let held = self.position(user, id).supplied;
+        let balance = rules.scaling.supply_balance(held, cache.liquidity_index)?;
+        let (is_enough, is_all) = match rules.scaling {
+            Scaling::HalfUp => (covered <= balance, covered == balance),
+            Scaling::Protocol => (scaled <= held, scaled == held),
+        };
+        require(is_enough, Refusal::NotEnoughAvailableUserBalance)?;
+        if is_all {
+            self.account_mut(user).flags.set_collateral(id, false);
+        }
+        self.burn_supply(user, id, scaled)?;
+        self.reserve_mut(id)?.deficit = sub(deficit, covered)?;
+        self.update_rates(id, &cache, U256::ZERO, U256::ZERO, block)?;
+        Ok(Executed::Covered(covered))
+    }
+
     pub(super) fn mint_to_treasury(&mut self, id: ReserveId, block: &Block) -> Allowed<Executed> {
         let rules = self.rules();
         let reserve = self.reserve_mut(id)?;
