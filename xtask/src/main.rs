@@ -7,6 +7,7 @@
 
 mod bench;
 mod ci;
+mod contracts;
 mod deny;
 mod registry;
 mod shell;
@@ -24,6 +25,7 @@ usage: cargo xtask <command>
   tidy                 check the house rules a compiler cannot check
   deny                 check dependencies: licences, bans, sources
   ci                   every step of CI, in its order
+  contracts            install the contracts that tests run, once; `test` does it too
   bench [--rows N]     speed as ratios against DuckDB in one run (10 million rows, some minutes)
   registry [--check]   write the token and chain tables again, or compare them";
 
@@ -47,6 +49,7 @@ fn run(args: &[String]) -> Result<()> {
         "tidy" => no_arguments(command, rest).and_then(|()| tidy::run()),
         "deny" => no_arguments(command, rest).and_then(|()| deny::run()),
         "ci" => no_arguments(command, rest).and_then(|()| ci::run()),
+        "contracts" => no_arguments(command, rest).and_then(|()| contracts::run()),
         "bench" => bench::run(rest),
         "registry" => registry::run(rest),
         "help" | "-h" | "--help" => {

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: everything a newcomer needs to run to know that the checkout works.
 
-use anyhow::Result;
+use std::path::PathBuf;
 
-use crate::shell;
+use anyhow::{Result, bail};
+
+use crate::{contracts, shell};
 
 /// Contract tests run on Node.js; this is the oldest release they are meant for.
 const NODE_MIN: u32 = 20;
@@ -11,15 +13,41 @@ const NODE_MIN: u32 = 20;
 const DATA_VARIABLE: &str = "TIDEGATE_DATA";
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    warn_about_node();
+    let mut contracts = None;
+    if needs_contracts(args) {
+        match node_problem() {
+            None => contracts = Some(contracts::install()?),
+            Some(problem) => eprintln!("warning: tests that run contracts are skipped: {problem}"),
+        }
+    }
+    test(args, contracts)
+}
+
+/// Every test, none skipped for want of Node.js.
+pub(crate) fn run_all() -> Result<()> {
+    if let Some(problem) = node_problem() {
+        bail!("{problem}");
+    }
+    test(&[], Some(contracts::install()?))
+}
+
+fn test(args: &[String], contracts: Option<PathBuf>) -> Result<()> {
     let mut command = shell::cargo();
     command.args(["test", "--locked"]);
     if !names_packages(args) {
         command.arg("--workspace");
     }
+    if let Some(folder) = contracts {
+        command.env(contracts::VARIABLE, folder);
+    }
     shell::run(command.args(args))?;
     eprintln!("{}", about_data(std::env::var_os(DATA_VARIABLE).is_some()));
     Ok(())
+}
+
+/// Whether the crate that runs contracts is among those tested.
+fn needs_contracts(args: &[String]) -> bool {
+    !names_packages(args) || args.iter().any(|arg| arg.contains("differential"))
 }
 
 /// Cargo ignores `-p` beside `--workspace`, without a word.
@@ -28,16 +56,15 @@ fn names_packages(args: &[String]) -> bool {
     for_cargo.any(|arg| arg.starts_with("-p") || arg == "--package" || arg.starts_with("--package="))
 }
 
-/// Only a warning: everything in Rust is tested without Node.js.
-fn warn_about_node() {
+/// What is wrong with the Node.js on this machine, if anything.
+fn node_problem() -> Option<String> {
     let version = shell::program("node").arg("--version").output();
     let version = version.ok().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    if version.as_deref().and_then(node_major).is_none_or(|major| major < NODE_MIN) {
-        let found = version.as_deref().map_or("none", str::trim);
-        eprintln!(
-            "warning: Node.js {NODE_MIN} or newer is needed for contract tests, found {found}: install it to run them"
-        );
+    if version.as_deref().and_then(node_major).is_some_and(|major| major >= NODE_MIN) {
+        return None;
     }
+    let found = version.as_deref().map_or("none", str::trim);
+    Some(format!("Node.js {NODE_MIN} or newer is needed to install contracts, found {found}: install it"))
 }
 
 /// `v20.20.2` is 20.
@@ -75,6 +102,14 @@ mod tests {
         assert!(names_packages(&args("--package=engine fold")));
         assert!(!names_packages(&args("fold -- --nocapture -p")));
         assert!(!names_packages(&args("--profile release")));
+    }
+
+    #[test]
+    fn contracts_are_installed_for_the_tests_that_run_them() {
+        let args = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert!(needs_contracts(&[]));
+        assert!(needs_contracts(&args("-p differential")));
+        assert!(!needs_contracts(&args("-p engine")));
     }
 
     #[test]

@@ -1,0 +1,166 @@
+//! One chain in memory: contracts are deployed, called and looked at, and time passes when told.
+//!
+//! Nothing here is paid for: no gas price, no nonces, no limit on a contract's size. What a contract computes does not
+//! depend on any of that.
+
+use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
+use anyhow::{Context as _, Result, anyhow, bail};
+use revm::context::result::{ExecutionResult, Output};
+use revm::context::{ContextTr, TxEnv};
+use revm::database::InMemoryDB;
+use revm::handler::MainnetContext;
+use revm::primitives::hardfork::SpecId;
+use revm::state::{AccountInfo, Bytecode};
+use revm::{Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainnetEvm};
+
+/// Enough for any transaction here, and far from overflowing when gas is added up.
+const GAS: u64 = 1 << 40;
+
+/// Who deploys and administers everything.
+pub const ADMIN: Address = Address::repeat_byte(0xad);
+
+/// The chain.
+pub struct Evm {
+    inner: MainnetEvm<MainnetContext<InMemoryDB>>,
+    now: u64,
+}
+
+impl std::fmt::Debug for Evm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evm").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// A transaction that did what it was asked.
+#[derive(Clone, Debug)]
+pub struct Success {
+    /// What the function returned.
+    pub output: Bytes,
+    /// The events, in order.
+    pub logs: Vec<Log>,
+}
+
+/// A transaction that changed nothing, and why, as the contract encodes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reverted(pub Bytes);
+
+/// The chain as it was, to return to.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    database: InMemoryDB,
+    now: u64,
+}
+
+impl Evm {
+    /// An empty chain at a moment in seconds.
+    pub fn new(now: u64) -> Self {
+        Self::over(InMemoryDB::default(), now)
+    }
+
+    fn over(database: InMemoryDB, now: u64) -> Self {
+        let context: MainnetContext<InMemoryDB> = Context::new(database, SpecId::CANCUN);
+        let context = context.modify_cfg_chained(|config| {
+            config.disable_nonce_check = true;
+            config.tx_chain_id_check = false;
+            config.tx_gas_limit_cap = Some(u64::MAX);
+            config.limit_contract_code_size = Some(usize::MAX >> 1);
+            config.limit_contract_initcode_size = Some(usize::MAX >> 1);
+        });
+        let mut inner = context.build_mainnet();
+        inner.ctx.block.gas_limit = u64::MAX;
+        inner.ctx.block.number = U256::from(1);
+        inner.ctx.block.timestamp = U256::from(now);
+        Self { inner, now }
+    }
+
+    /// The moment of the next transaction, in seconds.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Lets time pass.
+    pub fn warp(&mut self, seconds: u64) {
+        self.now += seconds;
+        self.inner.ctx.block.timestamp = U256::from(self.now);
+        self.inner.ctx.block.number += U256::from(1);
+    }
+
+    /// The chain as it is.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { database: self.inner.ctx.journaled_state.database.clone(), now: self.now }
+    }
+
+    /// A chain that goes on from where a snapshot was taken.
+    pub fn restore(snapshot: Snapshot) -> Self {
+        Self::over(snapshot.database, snapshot.now)
+    }
+
+    fn transaction(from: Address, kind: TxKind, data: Bytes) -> TxEnv {
+        TxEnv { caller: from, gas_limit: GAS, kind, data, ..TxEnv::default() }
+    }
+
+    /// Runs a transaction; an error means that the chain itself broke, which a contract cannot bring about.
+    pub fn call(&mut self, from: Address, to: Address, data: Bytes) -> Result<Result<Success, Reverted>> {
+        let result = self.inner.transact_commit(Self::transaction(from, TxKind::Call(to), data));
+        match result.map_err(|error| anyhow!("{error:?}"))? {
+            ExecutionResult::Success { output, logs, .. } => Ok(Ok(Success { output: output.into_data(), logs })),
+            ExecutionResult::Revert { output, .. } => Ok(Err(Reverted(output))),
+            ExecutionResult::Halt { reason, .. } => halted(&format!("{reason:?}")),
+        }
+    }
+
+    /// Runs a transaction of the administrator's that must succeed.
+    pub fn admin(&mut self, to: Address, data: Bytes, what: &str) -> Result<Bytes> {
+        match self.call(ADMIN, to, data)? {
+            Ok(success) => Ok(success.output),
+            Err(Reverted(reason)) => bail!("{what} reverted with {reason}"),
+        }
+    }
+
+    /// Asks without changing anything.
+    pub fn view(&mut self, to: Address, data: Bytes) -> Result<Result<Bytes, Reverted>> {
+        let result = self.inner.transact_one(Self::transaction(ADMIN, TxKind::Call(to), data));
+        let _ = self.inner.finalize();
+        match result.map_err(|error| anyhow!("{error:?}"))? {
+            ExecutionResult::Success { output, .. } => Ok(Ok(output.into_data())),
+            ExecutionResult::Revert { output, .. } => Ok(Err(Reverted(output))),
+            ExecutionResult::Halt { reason, .. } => {
+                halted(&format!("{reason:?}")).map(|never| never.map(|_| Bytes::new()))
+            }
+        }
+    }
+
+    /// Deploys creation code, constructor arguments already behind it.
+    pub fn deploy(&mut self, code: Bytes, what: &str) -> Result<Address> {
+        let result = self.inner.transact_commit(Self::transaction(ADMIN, TxKind::Create, code));
+        match result.map_err(|error| anyhow!("{error:?}"))? {
+            ExecutionResult::Success { output: Output::Create(_, address), .. } => {
+                address.with_context(|| format!("{what} was created nowhere"))
+            }
+            other @ (ExecutionResult::Success { .. }
+            | ExecutionResult::Revert { .. }
+            | ExecutionResult::Halt { .. }) => bail!("deploying {what} failed: {other:?}"),
+        }
+    }
+
+    /// Puts runtime code at an address, without a transaction.
+    pub fn place(&mut self, at: Address, code: Bytes) {
+        let info = AccountInfo::from_bytecode(Bytecode::new_raw(code));
+        self.inner.ctx.db_mut().insert_account_info(at, info);
+    }
+
+    /// Sets a storage word, without a transaction.
+    pub fn set_storage(&mut self, at: Address, slot: U256, value: U256) -> Result<()> {
+        let set = self.inner.ctx.db_mut().insert_account_storage(at, slot, value);
+        set.map_err(|error| anyhow!("{error:?}"))
+    }
+}
+
+/// An `assert` of Solidity before 0.8 and a jump into nowhere spend all gas and give no reason: a revert like any other.
+/// Running out of gas is not, since there is no end of gas here.
+fn halted(reason: &str) -> Result<Result<Success, Reverted>> {
+    if reason.contains("OutOfGas") {
+        bail!("out of gas: {reason}");
+    }
+    Ok(Err(Reverted(Bytes::new())))
+}

@@ -1,0 +1,11 @@
+//! The real contracts beside the native pool: both take the same steps, and every figure must be the same.
+
+pub mod abi;
+pub mod action;
+pub mod artifacts;
+pub mod chance;
+pub mod deploy;
+pub mod event;
+pub mod evm;
+pub mod market;
+pub mod world;
