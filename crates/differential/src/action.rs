@@ -28,7 +28,7 @@ pub enum Action {
     /// Brings another's stable rate to the current one (to 3.1).
     Rebalance { user: usize, reserve: usize, of: usize },
     /// Hands the treasury what it is owed (V3).
-    MintToTreasury { reserves: Vec<usize> },
+    MintToTreasury { reserve: usize },
     /// Pays another's debt and takes collateral for it.
     Liquidate { user: usize, of: usize, collateral: usize, debt: usize, amount: U256, receive_a_token: bool },
     /// A setting is changed.
@@ -112,9 +112,9 @@ pub enum Category {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum List {
     /// Collateral.
-    Collateral,
+    AsCollateral,
     /// What may be borrowed.
-    Borrowable,
+    AsBorrowable,
     /// Collateral without a loan to value.
-    LtvZero,
+    WithoutLtv,
 }

@@ -215,8 +215,8 @@ impl Market {
             Action::Rebalance { user: from, reserve, of } => {
                 (from, "rebalanceStableBorrowRate(address,address)", vec![asset(reserve), user(of)])
             }
-            Action::MintToTreasury { reserves } => {
-                let assets = abi::Value::array(reserves.iter().map(|reserve| self.reserves[*reserve].asset));
+            Action::MintToTreasury { reserve } => {
+                let assets = abi::Value::array([self.reserves[*reserve].asset]);
                 return (self.users[0], self.pool, abi::call("mintToTreasury(address[])", &[assets]));
             }
             Action::Liquidate { user: from, of, collateral, debt, amount, receive_a_token } => {
@@ -314,9 +314,9 @@ impl Market {
             }
             Category::Member { reserve, category, list, on } => {
                 let signature = match list {
-                    List::Collateral => "setAssetCollateralInEMode(address,uint8,bool)",
-                    List::Borrowable => "setAssetBorrowableInEMode(address,uint8,bool)",
-                    List::LtvZero => "setAssetLtvzeroInEMode(address,uint8,bool)",
+                    List::AsCollateral => "setAssetCollateralInEMode(address,uint8,bool)",
+                    List::AsBorrowable => "setAssetBorrowableInEMode(address,uint8,bool)",
+                    List::WithoutLtv => "setAssetLtvzeroInEMode(address,uint8,bool)",
                 };
                 abi::words(signature, &[asset(reserve), U256::from(*category), U256::from(*on)])
             }
@@ -355,6 +355,19 @@ impl Market {
 
     fn ask_word(&mut self, to: Address, signature: &str, arguments: &[U256]) -> Result<U256> {
         Ok(word_at(&self.ask(to, signature, arguments)?, 0))
+    }
+
+    /// What governance set of a reserve: its configuration and its grace period.
+    pub fn settings(&mut self, index: usize) -> Result<ReserveState> {
+        let asset = [word(self.reserves[index].asset)];
+        let mut state = ReserveState {
+            configuration: self.ask_word(self.pool, "getConfiguration(address)", &asset)?,
+            ..ReserveState::default()
+        };
+        if self.version == Version::V3_6 {
+            state.grace_until = self.ask_word(self.pool, "getLiquidationGracePeriod(address)", &asset)?;
+        }
+        Ok(state)
     }
 
     /// A reserve's figures.
