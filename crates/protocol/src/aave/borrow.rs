@@ -7,7 +7,7 @@ use alloy_primitives::{Address, U256};
 use super::account::{Block, LIQUIDATION_HEALTH_FACTOR};
 use super::config::{DEBT_CEILING_DECIMALS, ReserveConfig, ReserveId};
 use super::math::{
-    Bps, MathError, Ray, Rounding, add, div, fits, mul, percent_div, percent_div_half_up, percent_mul_half_up,
+    Bps, Checked, MathError, Ray, Rounding, add, div, fits, mul, percent_div, percent_div_half_up, percent_mul_half_up,
     ray_div_half_up, sub, unit, value, wad_to_ray,
 };
 use super::pool::{Executed, Pool, RateMode};
@@ -37,16 +37,21 @@ impl Pool {
     ) -> Allowed<Executed> {
         let rules = self.rules();
         let mut cache = self.accrue(id, block)?;
-        let scaled = rules.scaling.borrowed(amount, cache.variable_borrow_index)?;
         match rules.scaling {
             Scaling::HalfUp => self.validate_borrow(user, id, amount, mode, &cache, block)?,
-            Scaling::Protocol => self.validate_borrow_scaled(user, id, scaled, mode, &cache, block)?,
+            Scaling::Protocol => {
+                let scaled = rules.scaling.borrowed(amount, cache.variable_borrow_index)?;
+                self.validate_borrow_scaled(user, id, scaled, mode, &cache, block)?;
+            }
         }
         // To 3.4 isolation is what it was before the debt; nothing between changes it.
         let isolation = self.isolation(user)?;
         let is_first = match mode {
             RateMode::Stable => self.draw_stable(user, id, amount, &mut cache, block)?,
-            RateMode::Variable => self.mint_debt(user, id, scaled, &mut cache)?,
+            RateMode::Variable => {
+                let scaled = rules.scaling.borrowed(amount, cache.variable_borrow_index)?;
+                self.mint_debt(user, id, scaled, &mut cache)?
+            }
         };
         if is_first {
             self.account_mut(user).flags.set_borrowing(id, true);
@@ -88,10 +93,11 @@ impl Pool {
                 require(supply >= amount, Refusal::InvalidAmount)?;
             }
             self.require_sentinel_allows(block)?;
-            let found = cache.found_scaled_variable_debt();
-            let owed = self.rules().scaling.debt_balance(found, cache.variable_borrow_index)?;
-            let total = add(add(cache.found_total_stable_debt(), owed)?, amount)?;
-            require_below_borrow_cap(total, &config)?;
+            require_below_borrow_cap(&config, || {
+                let found = cache.found_scaled_variable_debt();
+                let owed = self.rules().scaling.debt_balance(found, cache.variable_borrow_index)?;
+                add(add(cache.found_total_stable_debt(), owed)?, amount)
+            })?;
             self.require_isolation_allows(user, id, amount)?;
             self.require_e_mode_allows(user, id, &config)?;
         }
@@ -123,8 +129,9 @@ impl Pool {
         require(supply >= owed, Refusal::InvalidAmount)?;
         self.require_sentinel_allows(block)?;
         require(mode == RateMode::Variable, Refusal::InvalidInterestRateModeSelected)?;
-        let total = add(cache.found_scaled_variable_debt(), scaled)?;
-        require_below_borrow_cap(scaling.debt_balance(total, cache.variable_borrow_index)?, &config)?;
+        require_below_borrow_cap(&config, || {
+            scaling.debt_balance(add(cache.found_scaled_variable_debt(), scaled)?, cache.variable_borrow_index)
+        })?;
         self.require_siloed_allows(user, id, &config)
     }
 
@@ -570,13 +577,14 @@ struct Repayment {
     all: U256,
 }
 
-fn require_below_borrow_cap(total: U256, config: &ReserveConfig) -> Allowed<()> {
+/// The total is asked for only where there is a cap: an absurd amount is refused for another reason where there is none.
+fn require_below_borrow_cap(config: &ReserveConfig, total: impl FnOnce() -> Checked<U256>) -> Allowed<()> {
     if config.borrow_cap == 0 {
         return Ok(());
     }
     // Unchecked in the contract; a cap of 36 bits and the decimals of any listed token do not wrap.
     let cap = mul(U256::from(config.borrow_cap), unit(config.decimals)?)?;
-    require(total <= cap, Refusal::BorrowCapExceeded)
+    require(total()? <= cap, Refusal::BorrowCapExceeded)
 }
 
 /// An amount in the cents that debt ceilings are stated in, as if the token were a dollar: `amount / 10^(decimals - 2)`.

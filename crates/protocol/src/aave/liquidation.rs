@@ -309,6 +309,7 @@ impl Pool {
         let order = self.rules().liquidation;
         let rules = self.rules();
         let mut debt_cache = self.reserve(call.debt)?.cache(rules, block.now)?;
+        let held = self.reserve(call.collateral)?.liquidity;
         // Before 3.7 the collateral is read here, so that in the same asset it does not see the debt's update.
         let mut collateral_cache = self.reserve(call.collateral)?.cache(rules, block.now)?;
         self.accrue_cached(call.debt, &mut debt_cache, block)?;
@@ -355,6 +356,8 @@ impl Pool {
             let scaled = rules.scaling.withdrawn(amounts.collateral, collateral_cache.liquidity_index)?;
             self.burn_supply(call.borrower, call.collateral, scaled)?;
         }
+        // In the same asset the repayment is booked before the collateral leaves, but its tokens arrive after.
+        require(call.receive_a_token || amounts.collateral <= held, Refusal::NotEnoughLiquidity)?;
         let fee = self.pay_fee(call, amounts.fee, index, true)?;
         if leaves.nothing {
             deficits.extend(self.write_off_all(call.borrower, block)?);
