@@ -36,8 +36,13 @@ impl Pool {
         block: &Block,
     ) -> Allowed<Executed> {
         let rules = self.rules();
+        // V2 checks before it brings the reserve up to date: its views accrue where the update may not.
+        if self.revision == Revision::V2 {
+            self.validate_borrow_v2(user, id, amount, mode, block)?;
+        }
         let mut cache = self.accrue(id, block)?;
         match rules.scaling {
+            Scaling::HalfUp if self.revision == Revision::V2 => {}
             Scaling::HalfUp => self.validate_borrow(user, id, amount, mode, &cache, block)?,
             Scaling::Protocol => {
                 let scaled = rules.scaling.borrowed(amount, cache.variable_borrow_index)?;
@@ -67,7 +72,29 @@ impl Pool {
         Ok(Executed::Borrowed(amount))
     }
 
-    /// To 3.4 everything is checked before the debt is there.
+    fn validate_borrow_v2(
+        &self,
+        user: Address,
+        id: ReserveId,
+        amount: U256,
+        mode: RateMode,
+        block: &Block,
+    ) -> Allowed<()> {
+        let config = self.reserve(id)?.config;
+        // The contract values the amount before it checks anything.
+        value(amount, block.price(id)?, config.decimals, Rounding::Floor)?;
+        require(config.active, Refusal::ReserveInactive)?;
+        require(!config.frozen, Refusal::ReserveFrozen)?;
+        require(!amount.is_zero(), Refusal::InvalidAmount)?;
+        require(config.borrowing, Refusal::BorrowingNotEnabled)?;
+        self.require_power_for(user, id, amount, &config, block)?;
+        if mode == RateMode::Stable {
+            self.require_stable_allowed(user, id, amount, &config, block)?;
+        }
+        Ok(())
+    }
+
+    /// From 3.0 to 3.4 everything is checked before the debt is there.
     fn validate_borrow(
         &self,
         user: Address,
@@ -78,29 +105,22 @@ impl Pool {
         block: &Block,
     ) -> Allowed<()> {
         let config = self.reserve(id)?.config;
-        if self.revision == Revision::V2 {
-            require(config.active, Refusal::ReserveInactive)?;
-            require(!config.frozen, Refusal::ReserveFrozen)?;
-            require(!amount.is_zero(), Refusal::InvalidAmount)?;
-            require(config.borrowing, Refusal::BorrowingNotEnabled)?;
-        } else {
-            require(!amount.is_zero(), Refusal::InvalidAmount)?;
-            require_usable(&config)?;
-            require(!config.frozen, Refusal::ReserveFrozen)?;
-            require(config.borrowing, Refusal::BorrowingNotEnabled)?;
-            if self.rules().virtual_liquidity {
-                let supply = self.reserve(id)?.total_supply(self.rules(), block.now)?;
-                require(supply >= amount, Refusal::InvalidAmount)?;
-            }
-            self.require_sentinel_allows(block)?;
-            require_below_borrow_cap(&config, || {
-                let found = cache.found_scaled_variable_debt();
-                let owed = self.rules().scaling.debt_balance(found, cache.variable_borrow_index)?;
-                add(add(cache.found_total_stable_debt(), owed)?, amount)
-            })?;
-            self.require_isolation_allows(user, id, amount)?;
-            self.require_e_mode_allows(user, id, &config)?;
+        require(!amount.is_zero(), Refusal::InvalidAmount)?;
+        require_usable(&config)?;
+        require(!config.frozen, Refusal::ReserveFrozen)?;
+        require(config.borrowing, Refusal::BorrowingNotEnabled)?;
+        if self.rules().virtual_liquidity {
+            let supply = self.reserve(id)?.total_supply(self.rules(), block.now)?;
+            require(supply >= amount, Refusal::InvalidAmount)?;
         }
+        self.require_sentinel_allows(block)?;
+        require_below_borrow_cap(&config, || {
+            let found = cache.found_scaled_variable_debt();
+            let owed = self.rules().scaling.debt_balance(found, cache.variable_borrow_index)?;
+            add(add(cache.found_total_stable_debt(), owed)?, amount)
+        })?;
+        self.require_isolation_allows(user, id, amount)?;
+        self.require_e_mode_allows(user, id, &config)?;
         self.require_power_for(user, id, amount, &config, block)?;
         if mode == RateMode::Stable {
             self.require_stable_allowed(user, id, amount, &config, block)?;
