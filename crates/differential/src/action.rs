@@ -29,6 +29,8 @@ pub enum Action {
     Rebalance { user: usize, reserve: usize, of: usize },
     /// Hands the treasury what it is owed (V3).
     MintToTreasury { reserve: usize },
+    /// Covers bad debt with one's own supply; who does it is the protocol's insurance (3.6).
+    CoverDeficit { user: usize, reserve: usize, amount: U256 },
     /// Pays another's debt and takes collateral for it.
     Liquidate { user: usize, of: usize, collateral: usize, debt: usize, amount: U256, receive_a_token: bool },
     /// A setting is changed.

@@ -122,6 +122,7 @@ fn amounts(
         Executed::Borrowed(amount) => ("borrowed", last("Borrow", 4), Some(*amount)),
         Executed::Repaid(amount) => ("repaid", last("Repay", 3), Some(*amount)),
         Executed::Minted(amount) => ("minted", last("MintedToTreasury", 1).or(Some(U256::ZERO)), Some(*amount)),
+        Executed::Covered(amount) => ("covered", last("DeficitCovered", 2), Some(*amount)),
         Executed::Liquidated(liquidated) => return liquidation(market, action, events, liquidated),
         Executed::Covered(amount) => ("covered", last("DeficitCovered", 2), Some(*amount)),
         Executed::Done | Executed::Unchanged => return None,
@@ -168,6 +169,7 @@ impl Touched {
             Action::Borrow { user, reserve, .. }
             | Action::RepayWithATokens { user, reserve, .. }
             | Action::UseAsCollateral { user, reserve, .. }
+            | Action::CoverDeficit { user, reserve, .. }
             | Action::SwapRate { user, reserve, .. } => (vec![*user], vec![*reserve]),
             Action::Repay { user, reserve, of, .. } | Action::Rebalance { user, reserve, of } => {
                 (vec![*user, *of], vec![*reserve])

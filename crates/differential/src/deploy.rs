@@ -85,6 +85,7 @@ impl<'a> Deployer<'a> {
         let reserves = reserves.collect();
         Ok(Market {
             version: world.version,
+            provider: self.base.provider,
             pool: self.base.pool,
             configurator: self.base.configurator,
             reserves,

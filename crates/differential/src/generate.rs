@@ -248,7 +248,7 @@ impl<'a> Generator<'a> {
 
     fn rates(&mut self, mirror: &Mirror) -> Action {
         if !self.world.version.has_stable_debt() {
-            return self.borrow(mirror);
+            return self.cover_deficit(mirror);
         }
         if self.chance.percent(60) {
             let (user, reserve, mode, _) = self.debtor(mirror);
@@ -258,6 +258,22 @@ impl<'a> Generator<'a> {
             !mirror.pool.position(mirror.users[user], id(reserve)).stable.principal.is_zero()
         });
         Action::Rebalance { user: self.user(), reserve, of }
+    }
+
+    fn cover_deficit(&mut self, mirror: &Mirror) -> Action {
+        let (user, reserve) = self.pair(mirror, |user, reserve| {
+            let account = mirror.users[user];
+            let is_free = !mirror.pool.flags(account).is_borrowing_any();
+            let has = !mirror.pool.position(account, id(reserve)).supplied.is_zero();
+            is_free && has && !mirror.pool.reserves[reserve].deficit.is_zero()
+        });
+        let deficit = mirror.pool.reserves[reserve].deficit;
+        if deficit.is_zero() && self.chance.percent(80) {
+            return self.borrow(mirror);
+        }
+        let most = deficit.min(self.supplied(mirror, user, reserve));
+        let amount = if self.chance.percent(8) { self.odd_amount() } else { self.part(most) };
+        Action::CoverDeficit { user, reserve, amount }
     }
 
     fn liquidate(&mut self, mirror: &Mirror) -> Action {

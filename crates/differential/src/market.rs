@@ -17,6 +17,8 @@ use crate::world::Version;
 pub struct Market {
     /// Which contracts.
     pub version: Version,
+    /// Knows every contract of the market by name.
+    pub provider: Address,
     /// The pool's proxy.
     pub pool: Address,
     /// The configurator's proxy.
@@ -154,12 +156,23 @@ impl Market {
             | Action::SwapRate { .. }
             | Action::Rebalance { .. }
             | Action::MintToTreasury { .. }
+            | Action::CoverDeficit { .. }
             | Action::Liquidate { .. } => {
+                if let Action::CoverDeficit { user, .. } = action {
+                    self.insure(self.users[*user])?;
+                }
                 let (from, to, data) = self.user_call(action);
                 return self.transact(from, to, data);
             }
         }
         Ok(Ok(Vec::new()))
+    }
+
+    /// Makes somebody the insurance, which alone may cover bad debt.
+    fn insure(&mut self, user: Address) -> Result<()> {
+        let name = U256::from_be_slice(b"UMBRELLA") << 192;
+        let data = abi::words("setAddress(bytes32,address)", &[name, word(user)]);
+        self.evm.admin(self.provider, data, "setAddress").map(|_| ())
     }
 
     fn transact(&mut self, from: Address, to: Address, data: Bytes) -> Result<Outcome> {
@@ -218,6 +231,9 @@ impl Market {
             Action::MintToTreasury { reserve } => {
                 let assets = abi::Value::array([self.reserves[*reserve].asset]);
                 return (self.users[0], self.pool, abi::call("mintToTreasury(address[])", &[assets]));
+            }
+            Action::CoverDeficit { user: from, reserve, amount } => {
+                (from, "eliminateReserveDeficit(address,uint256)", vec![asset(reserve), *amount])
             }
             Action::Liquidate { user: from, of, collateral, debt, amount, receive_a_token } => {
                 let arguments = vec![asset(collateral), asset(debt), user(of), *amount, U256::from(*receive_a_token)];

@@ -127,6 +127,9 @@ impl Mirror {
             Action::Rebalance { reserve, of: debtor, .. } => {
                 pool::Action::RebalanceStableRate { user: of(debtor), reserve: id(reserve) }
             }
+            Action::CoverDeficit { user, reserve, amount } => {
+                pool::Action::CoverDeficit { user: of(user), reserve: id(reserve), amount }
+            }
             Action::MintToTreasury { reserve } => pool::Action::MintToTreasury { reserve: id(reserve) },
             Action::Liquidate { user, of: borrower, collateral, debt, amount, receive_a_token } => {
                 pool::Action::Liquidate(LiquidationCall {

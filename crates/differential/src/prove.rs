@@ -163,6 +163,7 @@ pub fn kind(action: &Action) -> &'static str {
         Action::SwapRate { .. } => "swap rate",
         Action::Rebalance { .. } => "rebalance",
         Action::MintToTreasury { .. } => "mint to treasury",
+        Action::CoverDeficit { .. } => "cover deficit",
         Action::Liquidate { .. } => "liquidate",
         Action::Admin(_) => "admin",
         Action::Price { .. } => "price",

@@ -153,6 +153,7 @@ fn amount(step: &mut Action) -> Option<&mut U256> {
         | Action::Repay { amount, .. }
         | Action::RepayWithATokens { amount, .. }
         | Action::Transfer { amount, .. }
+        | Action::CoverDeficit { amount, .. }
         | Action::Liquidate { amount, .. }
         | Action::Price { price: amount, .. }
         | Action::EModePrice { price: amount, .. } => Some(amount),
