@@ -186,7 +186,8 @@ impl Pool {
         let balance = rules.scaling.supply_balance(held, index)?;
         let balance_to = rules.scaling.supply_balance(taken_before, index)?;
         self.move_supply(from, to, id, scaled)?;
-        require(!self.reserve(id)?.config.paused || self.revision == Revision::V2, Refusal::ReservePaused)?;
+        let is_paused = self.is_paused || self.reserve(id)?.config.paused;
+        require(!is_paused, Refusal::ReservePaused)?;
         match rules.scaling {
             Scaling::Protocol if from != to && !scaled.is_zero() => {
                 self.settle_collateral(from, id, scaled == held, block)?;
