@@ -447,7 +447,8 @@ impl StableDebt {
         if amount == owed {
             *self = Self::default();
         } else {
-            *self = Self { principal: sub(owed, amount)?, since: now, ..*self };
+            let principal = fits(sub(owed, amount)?, rules.balance_bits)?;
+            *self = Self { principal, since: now, ..*self };
         }
         Ok(next)
     }

@@ -8,7 +8,8 @@ use alloy_primitives::{Address, U256};
 use super::account::{Block, LIQUIDATION_HEALTH_FACTOR, account_data};
 use super::config::{ReserveConfig, ReserveId};
 use super::math::{
-    Bps, Rounding, Wad, add, div, fits, mul, percent_mul_half_up, ray_mul_half_up, sub, unit, value, wad_div_half_up,
+    Bps, Ray, Rounding, Wad, add, div, fits, mul, percent_mul_half_up, ray_mul_half_up, sub, unit, value,
+    wad_div_half_up,
 };
 use super::pool::{Executed, Pool};
 use super::refusal::{Allowed, Refusal};
@@ -18,30 +19,27 @@ impl Pool {
     pub(super) fn supply(&mut self, user: Address, id: ReserveId, amount: U256, block: &Block) -> Allowed<Executed> {
         let rules = self.rules();
         let cache = self.accrue(id, block)?;
-        let scaled = rules.scaling.supplied(amount, cache.liquidity_index)?;
         let config = self.reserve(id)?.config;
         // Since 3.5 what rounds to nothing is as invalid as nothing.
-        let given = if rules.scaling == Scaling::Protocol { scaled } else { amount };
+        let given = match rules.scaling {
+            Scaling::HalfUp => amount,
+            Scaling::Protocol => rules.scaling.supplied(amount, cache.liquidity_index)?,
+        };
         require(!given.is_zero(), Refusal::InvalidAmount)?;
         require_usable(&config)?;
         require(!config.frozen, Refusal::ReserveFrozen)?;
-        self.require_below_supply_cap(id, amount, scaled, &config, cache.liquidity_index)?;
+        self.require_below_supply_cap(id, given, &config, cache.liquidity_index)?;
         self.update_rates(id, &cache, amount, U256::ZERO, block)?;
         self.reserve_mut(id)?.receive(rules, amount)?;
+        let scaled = rules.scaling.supplied(amount, cache.liquidity_index)?;
         if self.mint_supply(user, id, scaled)? && self.becomes_collateral(user, id)? {
             self.account_mut(user).flags.set_collateral(id, true);
         }
         Ok(Executed::Supplied(amount))
     }
 
-    fn require_below_supply_cap(
-        &self,
-        id: ReserveId,
-        amount: U256,
-        scaled: U256,
-        config: &ReserveConfig,
-        index: super::math::Ray,
-    ) -> Allowed<()> {
+    /// `given` is the amount to 3.4, and scaled since.
+    fn require_below_supply_cap(&self, id: ReserveId, given: U256, config: &ReserveConfig, index: Ray) -> Allowed<()> {
         if config.supply_cap == 0 {
             return Ok(());
         }
@@ -50,8 +48,8 @@ impl Pool {
         let owed = if rules.cap_counts_treasury { reserve.accrued_to_treasury } else { U256::ZERO };
         let counted = add(reserve.scaled_supply, owed)?;
         let supply = match rules.scaling {
-            Scaling::HalfUp => add(ray_mul_half_up(counted, index)?, amount)?,
-            Scaling::Protocol => rules.scaling.supply_balance(add(counted, scaled)?, index)?,
+            Scaling::HalfUp => add(ray_mul_half_up(counted, index)?, given)?,
+            Scaling::Protocol => rules.scaling.supply_balance(add(counted, given)?, index)?,
         };
         let cap = mul(U256::from(config.supply_cap), unit(config.decimals)?)?;
         require(supply <= cap, Refusal::SupplyCapExceeded)
