@@ -11,7 +11,8 @@
 //! * [`account`]: collateral, debt, health factor, borrowing power, for one account or a million;
 //! * [`refusal`]: why the pool would say no;
 //! * [`pool`]: a whole pool, and every action on it as an outcome;
-//! * [`mod@liquidation`]: what `liquidationCall` does.
+//! * [`mod@liquidation`]: what `liquidationCall` does;
+//! * [`v4`]: V4's hub and spoke, their positions and liquidations, known from published tables only.
 //!
 //! What this module does not do: it reads no chain (see the crate `source`), it moves no tokens between wallets (a
 //! liquidator is assumed to hold what he repays), and it knows no flash loans, bridges or delegation.
@@ -28,6 +29,7 @@ pub mod refusal;
 pub mod reserve;
 pub mod revision;
 mod supply;
+pub mod v4;
 mod wide;
 
 pub use revision::Revision;
