@@ -9,6 +9,7 @@ mod bench;
 mod ci;
 mod contracts;
 mod deny;
+mod prove;
 mod registry;
 mod shell;
 mod test;
@@ -26,6 +27,7 @@ usage: cargo xtask <command>
   deny                 check dependencies: licences, bans, sources
   ci                   every step of CI, in its order
   contracts            install the contracts that tests run, once; `test` does it too
+  prove [options]      run contracts and native pools side by side, by the million (--help lists options)
   bench [--rows N]     speed as ratios against DuckDB in one run (10 million rows, some minutes)
   registry [--check]   write the token and chain tables again, or compare them";
 
@@ -50,6 +52,7 @@ fn run(args: &[String]) -> Result<()> {
         "deny" => no_arguments(command, rest).and_then(|()| deny::run()),
         "ci" => no_arguments(command, rest).and_then(|()| ci::run()),
         "contracts" => no_arguments(command, rest).and_then(|()| contracts::run()),
+        "prove" => prove::run(rest),
         "bench" => bench::run(rest),
         "registry" => registry::run(rest),
         "help" | "-h" | "--help" => {

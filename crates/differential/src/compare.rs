@@ -71,13 +71,8 @@ fn is_same_reason(version: Version, refusal: Refusal, reason: &str) -> bool {
     if named.is_some_and(|name| name == reason) {
         return true;
     }
-    match refusal {
-        // Panics, SafeMath, casts, the libraries' own codes for overflow, and reverts without a word.
-        Refusal::Arithmetic(_) => is_arithmetic(version, reason),
-        // The token says so, or a subtraction on the way to the rates.
-        Refusal::NotEnoughLiquidity => is_arithmetic(version, reason),
-        _ => false,
-    }
+    // Panics, SafeMath, casts, the libraries' own codes for overflow, the token's own words, and reverts without a word.
+    matches!(refusal, Refusal::Arithmetic(_) | Refusal::NotEnoughLiquidity) && is_arithmetic(version, reason)
 }
 
 /// What V2 reports of a liquidation before it does anything.

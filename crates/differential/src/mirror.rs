@@ -90,7 +90,20 @@ impl Mirror {
                     *sentinel = Sentinel { borrow_allowed: *borrow, liquidation_allowed: *liquidation };
                 }
             }
-            _ => {}
+            Action::Admin(_)
+            | Action::Supply { .. }
+            | Action::Withdraw { .. }
+            | Action::Borrow { .. }
+            | Action::Repay { .. }
+            | Action::RepayWithATokens { .. }
+            | Action::Transfer { .. }
+            | Action::UseAsCollateral { .. }
+            | Action::SetEMode { .. }
+            | Action::SwapRate { .. }
+            | Action::Rebalance { .. }
+            | Action::MintToTreasury { .. }
+            | Action::CoverDeficit { .. }
+            | Action::Liquidate { .. } => {}
         }
         None
     }

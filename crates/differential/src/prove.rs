@@ -68,7 +68,7 @@ impl Run {
             return Ok((came_to, Some(difference)));
         }
         self.steps += 1;
-        let touched = if self.steps % EVERYTHING == 0 {
+        let touched = if self.steps.is_multiple_of(EVERYTHING) {
             Touched::everything(&self.market)
         } else {
             touched.and(Touched::by(&self.mirror, action))

@@ -1,6 +1,6 @@
 //! From a run that found a difference to the shortest one that still does.
 
-use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use alloy_primitives::U256;
 use anyhow::Result;
@@ -8,17 +8,21 @@ use anyhow::Result;
 use crate::action::Action;
 use crate::deploy::Deployer;
 use crate::prove::{Case, Found, kind, replay};
+use crate::world::{Rates, ReserveSpec, World};
 
-/// Drops steps and simplifies amounts as long as some difference stays.
+/// Some differences hang on the last unit of everything before them; those stay long rather than take forever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Drops steps and simplifies worlds and amounts as long as a difference of the same kind stays.
 pub fn shrink(deployer: &Deployer<'_>, found: Found) -> Result<Found> {
+    let begin = Instant::now();
     let mut best = found;
-    // The first difference of a shorter case may be another one, so each case is held to the kind it is to show.
     loop {
         let before = best.case.clone();
         drop_steps(deployer, &mut best)?;
         drop_world(deployer, &mut best)?;
         simplify_amounts(deployer, &mut best)?;
-        if best.case == before {
+        if best.case == before || begin.elapsed() > PATIENCE {
             return Ok(best);
         }
     }
@@ -34,6 +38,7 @@ fn accept(deployer: &Deployer<'_>, best: &mut Found, mut case: Case) -> Result<b
         return Ok(false);
     };
     case.steps.truncate(length);
+    // The first difference of a shorter case may be another one: the case is held to the kind it is to show.
     if class(case.steps.last(), &difference) != class(best.case.steps.last(), &best.difference) {
         return Ok(false);
     }
@@ -97,6 +102,22 @@ fn drop_world(deployer: &Deployer<'_>, best: &mut Found) -> Result<()> {
         }
         if count == 0 || !accept(deployer, best, case)? {
             break;
+        }
+    }
+    plain_reserves(deployer, best)
+}
+
+/// Tries with reserves, or at least interest rates, that have nothing special about them.
+fn plain_reserves(deployer: &Deployer<'_>, best: &mut Found) -> Result<()> {
+    for index in 0..best.case.world.reserves.len() {
+        for spec in
+            [ReserveSpec::plain(), ReserveSpec { rates: Rates::plain(), ..best.case.world.reserves[index].clone() }]
+        {
+            let mut case = best.case.clone();
+            case.world.reserves[index] = spec;
+            if case != best.case && accept(deployer, best, case)? {
+                break;
+            }
         }
     }
     Ok(())
@@ -169,7 +190,7 @@ fn amount(step: &mut Action) -> Option<&mut U256> {
 }
 
 /// Fields that hold big integers, so that a case can be printed as source.
-const BIG: [&str; 12] = [
+const BIG: [&str; 11] = [
     "amount",
     "price",
     "optimal",
@@ -181,16 +202,26 @@ const BIG: [&str; 12] = [
     "stable_base",
     "stable_excess",
     "stable_optimal",
-    "price: Some(",
 ];
 
 /// The case as a test for `tests/cases.rs`.
 pub fn source(found: &Found) -> String {
-    let mut text = String::from("#[test]\nfn a_case() {\n    check(uint! { Case {\n        world: ");
-    let steps: Vec<String> = found.case.steps.iter().map(|step| format!("            {step:?},")).collect();
-    let world = format!("{:#?}", found.case.world).replace('\n', "\n        ");
-    let _ = write!(text, "{world},\n        steps: [\n{}\n        ],\n    }} }});\n}}", steps.join("\n"));
-    suffixed(&text.replace('[', "vec![").replace("#vec![test]", "#[test]"))
+    let World { version, reserves, e_modes, users, sentinel } = &found.case.world;
+    let reserves = lines(reserves.iter().map(|spec| format!("{spec:?}")));
+    let reserves = reserves.replace(&format!("{:?}", ReserveSpec::plain()), "ReserveSpec::plain()");
+    let reserves = reserves.replace(&format!("{:?}", Rates::plain()), "Rates::plain()");
+    let e_modes = lines(e_modes.iter().map(|spec| format!("{spec:?}")));
+    let steps = lines(found.case.steps.iter().map(|step| format!("{step:?}")));
+    let case = format!(
+        "Case {{ world: World {{ version: {version:?}, reserves: [{reserves}], e_modes: [{e_modes}], \
+         users: {users}, sentinel: {sentinel} }}, steps: [{steps}] }}"
+    );
+    let case = suffixed(&case.replace('[', "vec!["));
+    format!("#[test]\nfn what_it_shows() {{\n    check(&uint! {{ {case} }});\n}}")
+}
+
+fn lines(items: impl Iterator<Item = String>) -> String {
+    items.fold(String::new(), |text, item| text + "\n        " + &item + ",")
 }
 
 /// Adds the suffix by which `uint!` knows big integers.
@@ -198,12 +229,11 @@ fn suffixed(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     let starts = |rest: &str| {
-        let name = BIG.iter().find(|name| rest.starts_with(**name))?;
-        let after = &rest[name.len()..];
-        let lead =
-            after.len() - after.trim_start_matches([':', ' ', '(']).trim_start_matches("Some(").trim_start().len();
-        let digits = after[lead..].bytes().take_while(u8::is_ascii_digit).count();
-        (lead > 0 && digits > 0).then_some(name.len() + lead + digits)
+        let name = BIG.iter().find(|name| rest.strip_prefix(**name).is_some_and(|after| after.starts_with(": ")))?;
+        let after = &rest[name.len() + 2..];
+        let number = after.strip_prefix("Some(").unwrap_or(after);
+        let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+        (digits > 0).then_some(rest.len() - number.len() + digits)
     };
     while let Some(next) = rest.chars().next() {
         let is_start = out.ends_with([' ', '{']);
@@ -228,7 +258,10 @@ mod tests {
         let cases = [
             ("Supply { user: 1, amount: 5, to: 2 }", "Supply { user: 1, amount: 5_U256, to: 2 }"),
             ("{ category: 3, price: 7 }", "{ category: 3, price: 7_U256 }"),
-            ("    price: Some(\n        12,\n    ),", "    price: Some(\n        12_U256,\n    ),"),
+            (
+                "EModeSpec { id: 1, price: Some(12), collateral: [] }",
+                "EModeSpec { id: 1, price: Some(12_U256), collateral: [] }",
+            ),
             ("    stable_slope1: 12,", "    stable_slope1: 12_U256,"),
         ];
         for (plain, expected) in cases {

@@ -124,6 +124,46 @@ pub struct Rates {
     pub stable_optimal: U256,
 }
 
+impl ReserveSpec {
+    /// A reserve with nothing special about it, which is what shortened cases are made of.
+    pub fn plain() -> Self {
+        Self {
+            decimals: 18,
+            price: U256::from(100_000_000),
+            ltv: 7_500,
+            liquidation_threshold: 8_000,
+            liquidation_bonus: 10_500,
+            reserve_factor: 1_000,
+            liquidation_protocol_fee: 0,
+            borrowing: true,
+            stable_borrowing: false,
+            supply_cap: 0,
+            borrow_cap: 0,
+            debt_ceiling: 0,
+            siloed: false,
+            borrowable_in_isolation: false,
+            rates: Rates::plain(),
+        }
+    }
+}
+
+impl Rates {
+    /// Interest with nothing special about it.
+    pub fn plain() -> Self {
+        Self {
+            optimal: ray(8_000),
+            base: U256::ZERO,
+            slope1: ray(400),
+            slope2: ray(6_000),
+            stable_slope1: ray(400),
+            stable_slope2: ray(6_000),
+            stable_base: ray(200),
+            stable_excess: ray(500),
+            stable_optimal: ray(2_000),
+        }
+    }
+}
+
 /// One e-mode category.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EModeSpec {

@@ -54,6 +54,9 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Args> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut args = Args { steps: 20_000, versions: Version::ALL.to_vec(), seed: 1, threads, differences: 1 };
     while let Some(word) = words.next() {
+        if word == "--help" {
+            bail!("{USAGE}");
+        }
         let value = words.next().with_context(|| format!("`{word}` needs a value\n\n{USAGE}"))?;
         match word.as_str() {
             "--steps" => args.steps = value.parse().context(USAGE)?,

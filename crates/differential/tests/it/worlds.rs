@@ -2,17 +2,15 @@
 
 use alloy_primitives::U256;
 use differential::action::{Action, Mode};
-use differential::artifacts;
 use differential::deploy::Deployer;
 use differential::world::{Version, World};
+
+use crate::contracts;
 
 /// Deploying is right when what was deployed works: people supply, and somebody borrows or is told why not.
 #[test]
 fn worlds_deploy_and_work() {
-    let Some(artifacts) = artifacts::find().unwrap() else {
-        println!("skipped: no contracts are installed; `cargo xtask test` installs them");
-        return;
-    };
+    let Some(artifacts) = contracts() else { return };
     for version in Version::ALL {
         let deployer = Deployer::new(&artifacts, version).unwrap();
         let mut borrowed = 0;
