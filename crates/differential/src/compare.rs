@@ -117,7 +117,6 @@ fn amounts(
         Executed::Borrowed(amount) => ("borrowed", last("Borrow", 4), Some(*amount)),
         Executed::Repaid(amount) => ("repaid", last("Repay", 3), Some(*amount)),
         Executed::Minted(amount) => ("minted", last("MintedToTreasury", 1).or(Some(U256::ZERO)), Some(*amount)),
-        Executed::Covered(amount) => ("covered", last("DeficitCovered", 2), Some(*amount)),
         Executed::Liquidated(liquidated) => return liquidation(market, action, events, liquidated),
         Executed::Covered(amount) => ("covered", last("DeficitCovered", 2), Some(*amount)),
         Executed::Done | Executed::Unchanged => return None,
