@@ -176,7 +176,7 @@ impl<'a> Generator<'a> {
         let any = lendable.is_empty() || self.chance.percent(6);
         let reserve = if any { self.reserve() } else { self.chance.pick(&lendable) };
         let power = self.worth(mirror, reserve, self.data(mirror, user).available_borrows);
-        let most = power.min(mirror.pool.reserves[reserve].liquidity);
+        let most = power.min(mirror.pool.reserves[reserve].liquidity).max(U256::from(1));
         let amount = match self.chance.below(20) {
             0 => self.odd_amount(),
             // Close to what is allowed, so that little is needed to be liquidated.
@@ -301,7 +301,9 @@ impl<'a> Generator<'a> {
             5 if self.chance.percent(40) => self.odd_amount(),
             _ => self.part(owed),
         };
-        let user = if self.chance.percent(6) { of } else { self.user() };
+        let others = self.world.users - 1;
+        let another = (of + 1 + self.chance.index(others)) % self.world.users;
+        let user = if others == 0 || self.chance.percent(6) { of } else { another };
         Action::Liquidate { user, of, collateral, debt, amount, receive_a_token: self.chance.percent(40) }
     }
 
