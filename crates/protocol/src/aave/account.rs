@@ -178,7 +178,8 @@ impl Quote {
         Ok(Self {
             income: reserve.normalized_income(block.now)?,
             debt: reserve.normalized_debt(rules, block.now)?,
-            price: block.price_in(id, reserve, category)?,
+            // Since 3.2 a category brings no price, whatever an upgrade left in the reserve's configuration.
+            price: block.price_in(id, reserve, category.filter(|_| rules.e_mode == EModeRule::OneCategory))?,
             decimals: reserve.config.decimals,
             terms: CollateralTerms::of(rules, id, &reserve.config, category),
         })
