@@ -379,6 +379,17 @@ impl Valuation {
         self.row(e_mode)?.get(usize::from(id.0)).map(|(quote, _)| quote)
     }
 
+    /// What differs between revisions, in the one that is valued.
+    #[must_use]
+    pub fn rules(&self) -> &'static Rules {
+        self.rules
+    }
+
+    /// Every known category by its number, 0 first: each reserve in order, and whether it can be collateral.
+    pub fn categories(&self) -> impl Iterator<Item = (u8, &[(Quote, bool)])> {
+        (0..=u8::MAX).zip(&self.categories).filter_map(|(number, row)| Some((number, row.as_deref()?)))
+    }
+
     fn row(&self, e_mode: u8) -> Option<&[(Quote, bool)]> {
         self.categories.get(usize::from(e_mode))?.as_deref()
     }
