@@ -1,10 +1,14 @@
 //! Everything derived: deterministic folds over the ordered log, pure in (state, event).
 //!
-//! Modules stand in the order data flows. Today there is one room:
+//! Modules stand in the order data flows. Today there are two rooms:
 //!
+//! * [`health`]: which of many accounts need no exact look under given prices;
 //! * [`liquidations`]: who was liquidated for how much, in groups, in bursts, and how concentrated it was.
 //!
 //! What this crate does not do: it reads no file and no clock, it draws no random numbers, and its results depend neither
 //! on the order in which threads finish nor on the order of a hash table.
 
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
+
+pub mod health;
 pub mod liquidations;

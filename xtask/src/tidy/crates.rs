@@ -25,7 +25,7 @@ enum External {
 const RULES: &[Rule] = &[
     Rule { name: "protocol", workspace: &[], external: External::Never(&["tokio", "serde", "arrow", "parquet"]) },
     Rule { name: "source", workspace: &["protocol"], external: External::Any },
-    Rule { name: "engine", workspace: &["protocol"], external: External::Only(&["rayon", "hashbrown"]) },
+    Rule { name: "engine", workspace: &["protocol"], external: External::Only(&["rayon", "hashbrown", "wide"]) },
     Rule { name: "tidegate", workspace: &["protocol", "source", "engine"], external: External::Any },
     Rule { name: "differential", workspace: &["protocol"], external: External::Any },
     Rule { name: "xtask", workspace: &[], external: External::Any },
@@ -170,6 +170,7 @@ mod tests {
     fn engines_list_is_closed() {
         assert_eq!(check_edge("engine", &external("rayon", None)), [""; 0]);
         assert_eq!(check_edge("engine", &external("hashbrown", None)), [""; 0]);
+        assert_eq!(check_edge("engine", &external("wide", None)), [""; 0]);
         assert_eq!(check_edge("engine", &external("proptest", Some("dev"))), [""; 0]);
         assert_eq!(check_edge("engine", &external("indexmap", None)).len(), 1);
         assert_eq!(check_edge("engine", &external("cc", Some("build"))).len(), 1);

@@ -1,0 +1,109 @@
+//! What one valuation makes of each kind of leg: a factor and a slack.
+
+use protocol::aave::account::{Quote, Valuation};
+use protocol::aave::config::{MAX_RESERVES, ReserveId};
+
+/// Which reserve, in which category; for debt also at which kind of rate. An index into the tables of [`Factors`].
+pub(super) type Param = u16;
+
+const RESERVES: u16 = MAX_RESERVES as u16;
+
+/// The collateral leg of a reserve in a category; none for a reserve that no pool can have.
+pub(super) fn collateral_param(e_mode: u8, id: ReserveId) -> Option<Param> {
+    (id.0 < MAX_RESERVES).then(|| u16::from(e_mode) * RESERVES + u16::from(id.0))
+}
+
+/// The debt leg of a reserve in a category, at a stable rate or the variable one.
+pub(super) fn debt_param(e_mode: u8, id: ReserveId, is_stable: bool) -> Option<Param> {
+    collateral_param(e_mode, id).map(|param| param * 2 + u16::from(is_stable))
+}
+
+/// What a leg's amount is multiplied by to be its value in smallest base units, and by how much integers may differ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Term {
+    pub(super) factor: f32,
+    pub(super) slack: f32,
+}
+
+impl Term {
+    /// Makes a suspect of every account it touches.
+    pub(super) const UNKNOWN: Self = Self { factor: f32::NAN, slack: f32::NAN };
+
+    /// `weight` is the threshold, or 1 for debt.
+    #[allow(clippy::cast_possible_truncation, reason = "rounding to single precision is among the bounded errors")]
+    fn new(unit_value: f64, index: f64, weight: f64) -> Self {
+        // The slack of a leg, and a hundredth.
+        let slack = (unit_value + 1.0) * weight.max(1.0) * 1.01;
+        Self { factor: (unit_value * index * weight) as f32, slack: slack as f32 }
+    }
+}
+
+/// One market at one block, as a [`Screen`](super::Screen) reads it. A few kilobytes.
+#[derive(Debug, Clone)]
+pub struct Factors {
+    /// Collateral that stands alone, by [`collateral_param`].
+    pub(super) alone: Vec<Term>,
+    /// Collateral among other collateral, whose thresholds may be averaged and floored.
+    pub(super) among: Vec<Term>,
+    /// Debt, by [`debt_param`].
+    pub(super) debt: Vec<Term>,
+}
+
+impl Factors {
+    /// Folds every reserve's index, price, decimals and threshold in every category.
+    #[must_use]
+    pub fn of(valuation: &Valuation) -> Self {
+        let rows = valuation.categories().last().map_or(0, |(number, _)| usize::from(number) + 1);
+        let size = rows * usize::from(RESERVES);
+        let mut factors = Self {
+            alone: vec![Term::UNKNOWN; size],
+            among: vec![Term::UNKNOWN; size],
+            debt: vec![Term::UNKNOWN; 2 * size],
+        };
+        for (e_mode, row) in valuation.categories() {
+            for (id, (quote, counts)) in (0..MAX_RESERVES).map(ReserveId).zip(row) {
+                factors.put(e_mode, id, quote, *counts, valuation.rules().unaveraged_health);
+            }
+        }
+        factors
+    }
+
+    /// Leaves what cannot be screened unknown.
+    fn put(&mut self, e_mode: u8, id: ReserveId, quote: &Quote, counts: bool, unaveraged: bool) {
+        let numbers = [quote.price, quote.income.0, quote.debt.0].map(|number| u128::try_from(number).ok());
+        let [Some(price), Some(income), Some(debt)] = numbers.map(|number| number.filter(|number| number >> 96 == 0))
+        else {
+            return;
+        };
+        let (Some(as_collateral), Some(as_debt)) = (collateral_param(e_mode, id), debt_param(e_mode, id, false)) else {
+            return;
+        };
+        if quote.decimals > 77 {
+            return;
+        }
+        const RAY: f64 = 1e27;
+        let unit_value = price as f64 / (0..quote.decimals).fold(1.0, |power, _| power * 10.0);
+        let threshold = quote.terms.liquidation_threshold.0;
+        let [alone, among] = if counts {
+            [own(threshold), if unaveraged { own(threshold) } else { lowered(threshold) }]
+        } else {
+            [0.0; 2]
+        };
+        let index = income as f64 / RAY;
+        let as_collateral = usize::from(as_collateral);
+        self.alone[as_collateral] = Term::new(unit_value, index, alone);
+        self.among[as_collateral] = Term::new(unit_value, index, among);
+        let as_debt = usize::from(as_debt);
+        self.debt[as_debt] = Term::new(unit_value, debt as f64 / RAY, 1.0);
+        self.debt[as_debt + 1] = Term::new(unit_value, 1.0, 1.0);
+    }
+}
+
+fn own(threshold: u16) -> f64 {
+    f64::from(threshold) / 10_000.0
+}
+
+/// One basis point less; what falls below zero by a thousandth more than that, which outweighs its rounding errors.
+fn lowered(threshold: u16) -> f64 {
+    if threshold == 0 { -1.001e-4 } else { own(threshold - 1) }
+}
