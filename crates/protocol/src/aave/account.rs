@@ -12,8 +12,8 @@ use alloy_primitives::U256;
 
 use super::config::{CollateralTerms, EMode, ReserveId, UserFlags};
 use super::math::{
-    Bps, Checked, MathError, Ray, Rounding, Wad, add, div, mul, percent_mul, percent_mul_half_up, value,
-    wad_div_half_up,
+    Bps, Checked, MathError, RAY_DECIMALS, Ray, Rounding, Wad, add, div, mul, narrow, narrow_mul_div_pow10,
+    percent_mul, percent_mul_half_up, value, wad_div_half_up,
 };
 use super::reserve::{Reserve, StableDebt};
 use super::revision::{EModeRule, Revision, Rules};
@@ -206,6 +206,24 @@ impl Quote {
     }
 }
 
+/// The same in 128 bits, which hold what markets hold; none where they do not.
+impl Quote {
+    #[inline(always)]
+    fn narrow_collateral_value(&self, rules: &Rules, scaled: u128) -> Option<u128> {
+        let rounding = rules.scaling.either(Rounding::Floor);
+        let balance = narrow_mul_div_pow10(scaled, narrow(self.income.0)?, RAY_DECIMALS, rounding)?;
+        narrow_mul_div_pow10(balance, narrow(self.price)?, self.decimals, Rounding::Floor)
+    }
+
+    #[inline(always)]
+    fn narrow_debt_value(&self, rules: &Rules, scaled: u128, stable: u128) -> Option<u128> {
+        let rounding = rules.scaling.either(Rounding::Ceil);
+        let variable = narrow_mul_div_pow10(scaled, narrow(self.debt.0)?, RAY_DECIMALS, rounding)?;
+        let owed = variable.checked_add(stable)?;
+        narrow_mul_div_pow10(owed, narrow(self.price)?, self.decimals, rules.debt_value)
+    }
+}
+
 /// Sums over an account's reserves, in the pool's order.
 #[derive(Debug, Clone, Copy)]
 struct Sums {
@@ -394,12 +412,49 @@ impl Valuation {
         self.categories.get(usize::from(e_mode))?.as_deref()
     }
 
+    /// An account's sums in 128 bits, if all of it fits and is known.
+    #[inline]
+    fn narrow_sums(&self, row: &[(Quote, bool)], legs: &[Leg]) -> Option<Sums> {
+        let [mut collateral, mut debt, mut by_ltv, mut by_threshold] = [0_u128; 4];
+        let mut has_zero_ltv_collateral = false;
+        for leg in legs {
+            let (quote, counts) = row.get(usize::from(leg.reserve.0))?;
+            if leg.is_collateral && *counts {
+                let value = quote.narrow_collateral_value(self.rules, leg.supplied)?;
+                // A product with a 16-bit number fits.
+                let value = (value >> 112 == 0).then_some(value)?;
+                let weighted = |bps: Bps| value.wrapping_mul(u128::from(bps.0));
+                collateral = collateral.checked_add(value)?;
+                if quote.terms.lends_nothing {
+                    has_zero_ltv_collateral = true;
+                } else {
+                    by_ltv = by_ltv.checked_add(weighted(quote.terms.ltv))?;
+                }
+                by_threshold = by_threshold.checked_add(weighted(quote.terms.liquidation_threshold))?;
+            }
+            if leg.is_borrowing {
+                debt = debt.checked_add(quote.narrow_debt_value(self.rules, leg.borrowed, leg.stable_debt)?)?;
+            }
+        }
+        let [collateral, debt, by_ltv, by_threshold] = [collateral, debt, by_ltv, by_threshold].map(U256::from);
+        Some(Sums { collateral, debt, by_ltv, by_threshold, has_zero_ltv_collateral })
+    }
+
     /// Values one account. Legs stand in the pool's order, or any other: the sums are the same.
     ///
     /// # Errors
     /// A product leaves 256 bits, or a reserve or the category is unknown ([`MathError::DivisionByZero`]: no price).
     pub fn account(&self, e_mode: u8, legs: &[Leg]) -> Checked<AccountData> {
         let row = self.row(e_mode).ok_or(MathError::DivisionByZero)?;
+        match self.narrow_sums(row, legs) {
+            Some(sums) => sums,
+            None => self.wide_sums(row, legs)?,
+        }
+        .finish(self.rules)
+    }
+
+    /// An account's sums, whatever it has.
+    fn wide_sums(&self, row: &[(Quote, bool)], legs: &[Leg]) -> Checked<Sums> {
         let mut sums = Sums::NONE;
         for leg in legs {
             let (quote, counts) = row.get(usize::from(leg.reserve.0)).ok_or(MathError::DivisionByZero)?;
@@ -411,6 +466,92 @@ impl Valuation {
                 sums.debt = add(sums.debt, quote.debt_value(self.rules, variable, stable)?)?;
             }
         }
-        sums.finish(self.rules)
+        Ok(sums)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Numbers of every length up to so many bits.
+    fn any_length(bits: u32) -> impl Strategy<Value = u128> {
+        (any::<u128>(), 0..=bits).prop_map(|(number, length)| number.checked_shr(128 - length).unwrap_or(0))
+    }
+
+    fn any_quote() -> impl Strategy<Value = (Quote, bool)> {
+        let numbers = (any_length(100), any_length(100), any_length(80), 0_u8..30);
+        (numbers, any::<[u16; 2]>(), any::<bool>(), prop::bool::weighted(0.9)).prop_map(
+            |((income, debt, price, decimals), [ltv, threshold], lends_nothing, counts)| {
+                let terms = CollateralTerms {
+                    ltv: Bps(ltv),
+                    lends_nothing,
+                    liquidation_threshold: Bps(threshold),
+                    liquidation_bonus: Bps(0),
+                };
+                let [income, debt] = [income, debt].map(|index| Ray(U256::from(index)));
+                (Quote { income, debt, price: U256::from(price), decimals, terms }, counts)
+            },
+        )
+    }
+
+    fn any_leg() -> impl Strategy<Value = Leg> {
+        (any_length(128), any_length(128), any_length(128), 0_u8..5, any::<[bool; 2]>()).prop_map(
+            |(supplied, borrowed, stable_debt, reserve, [is_collateral, is_borrowing])| Leg {
+                supplied,
+                borrowed,
+                stable_debt,
+                reserve: ReserveId(reserve),
+                is_collateral,
+                is_borrowing,
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        /// Whatever leaves 128 bits, or does not.
+        #[test]
+        fn sums_in_128_bits_are_those_in_256(
+            row in prop::collection::vec(any_quote(), 4..5),
+            legs in prop::collection::vec(any_leg(), 0..5),
+            revision in prop::sample::select(Revision::ALL.to_vec()),
+        ) {
+            let rules = revision.rules();
+            let valuation = Valuation { rules, categories: vec![Some(row.clone())] };
+            let wide = valuation.wide_sums(&row, &legs).and_then(|sums| sums.finish(rules));
+            prop_assert_eq!(valuation.account(0, &legs), wide);
+        }
+    }
+
+    /// Or the property above would compare one path with itself.
+    #[test]
+    fn an_ordinary_account_fits_128_bits() {
+        let terms = CollateralTerms {
+            ltv: Bps(8_000),
+            lends_nothing: false,
+            liquidation_threshold: Bps(8_300),
+            liquidation_bonus: Bps(10_500),
+        };
+        let quote =
+            Quote { income: Ray::ONE, debt: Ray::ONE, price: U256::from(300_000_000_000_u64), decimals: 18, terms };
+        let row = [(quote, true)];
+        // A million ether on either side.
+        let amount = 10_u128.pow(24);
+        let leg = Leg {
+            supplied: amount,
+            borrowed: amount,
+            stable_debt: 0,
+            reserve: ReserveId(0),
+            is_collateral: true,
+            is_borrowing: true,
+        };
+        for revision in Revision::ALL {
+            let valuation = Valuation { rules: revision.rules(), categories: vec![Some(row.to_vec())] };
+            assert!(valuation.narrow_sums(&row, &[leg]).is_some(), "{revision:?}");
+        }
     }
 }

@@ -248,16 +248,30 @@ fn mul_div_pow10(a: U256, b: U256, exponent: u8, rounding: Rounding) -> Checked<
     if exponent <= MAX_POW10
         && let (Some(a), Some(b)) = (narrow(a), narrow(b))
     {
-        let power = POW10[usize::from(exponent)];
-        // ceil(n / d) = floor((n + d - 1) / d). No product of 128-bit numbers is so large that these leave 256 bits.
-        let addend = match rounding {
-            Rounding::HalfUp => power >> 1,
-            Rounding::Floor => 0,
-            Rounding::Ceil => power.wrapping_sub(1),
-        };
-        return Ok(U256::from_limbs(Product::of(a, b).plus(addend).div_pow10(exponent)));
+        return Ok(U256::from_limbs(Product::of(a, b).plus(addend(exponent, rounding)).div_pow10(exponent)));
     }
     reference::mul_div(a, b, unit(exponent)?, rounding)
+}
+
+/// `a * b / 10^exponent` if it fits 128 bits; what does not, and exponents above [`MAX_POW10`], are left to the others.
+#[inline(always)]
+pub(crate) fn narrow_mul_div_pow10(a: u128, b: u128, exponent: u8, rounding: Rounding) -> Option<u128> {
+    if exponent > MAX_POW10 {
+        return None;
+    }
+    Product::of(a, b).plus(addend(exponent, rounding)).div_pow10_narrow(exponent)
+}
+
+/// What makes a floored division by a power of ten round so: `ceil(n / d) = floor((n + d - 1) / d)`. No product of 128-bit
+/// numbers is so large that it leaves 256 bits with this.
+#[inline(always)]
+fn addend(exponent: u8, rounding: Rounding) -> u128 {
+    let power = POW10[usize::from(exponent)];
+    match rounding {
+        Rounding::HalfUp => power >> 1,
+        Rounding::Floor => 0,
+        Rounding::Ceil => power.wrapping_sub(1),
+    }
 }
 
 /// `a * 10^exponent / b`, for an exponent of at most [`MAX_POW10`].
@@ -269,7 +283,7 @@ fn pow10_mul_div(a: U256, exponent: u8, b: U256, rounding: Rounding) -> Checked<
         let half = b >> 1;
         // Half up: q + 1 where the remainder reaches what half a divisor, rounded down, lacks to a whole one.
         let quotient = product.checked_div(b).ok_or(MathError::DivisionByZero)?;
-        let remainder = product.checked_rem(b).ok_or(MathError::DivisionByZero)?;
+        let remainder = product.wrapping_sub(quotient.wrapping_mul(b));
         let up = match rounding {
             Rounding::HalfUp => remainder >= b.wrapping_sub(half),
             Rounding::Floor => false,
@@ -353,6 +367,11 @@ mod tests {
                     mul_div_pow10(a, b, exponent, rounding),
                     reference::mul_div(a, b, power, rounding)
                 );
+                if let (Some(a), Some(b)) = (narrow(a), narrow(b)) {
+                    let general = mul_div_pow10(U256::from(a), U256::from(b), exponent, rounding).ok().and_then(narrow);
+                    let expected = general.filter(|_| exponent <= MAX_POW10);
+                    prop_assert_eq!(narrow_mul_div_pow10(a, b, exponent, rounding), expected);
+                }
                 let small = exponent.min(MAX_POW10);
                 prop_assert_eq!(
                     pow10_mul_div(a, small, b, rounding),

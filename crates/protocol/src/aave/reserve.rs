@@ -75,7 +75,9 @@ impl StableTotals {
 ///
 /// Source: `TokenMath` (3.5+); `rayDiv` and `rayMul` in the tokens before.
 impl Scaling {
-    fn either(self, protocol: Rounding) -> Rounding {
+    /// Which way a balance goes that should favour the protocol so.
+    #[inline]
+    pub(crate) fn either(self, protocol: Rounding) -> Rounding {
         match self {
             Self::HalfUp => Rounding::HalfUp,
             Self::Protocol => protocol,

@@ -115,6 +115,24 @@ impl Product {
         (quotient[0], _) = divisor.divide(remainder, n0 << up);
         quotient
     }
+
+    /// The same where the quotient fits 128 bits, in two steps of the division; `None` where it does not.
+    #[inline(always)]
+    pub(crate) fn div_pow10_narrow(self, exponent: u8) -> Option<u128> {
+        let divisor = DIVISORS[usize::from(exponent.min(MAX_POW10))];
+        let [n0, n1, n2, n3] = shift_right(self.0, u32::from(exponent));
+        // 5^27 < 2^63: every divisor is shifted up, by at most 63 bits, since 5^0 fills a bit.
+        let up = divisor.shift;
+        let carry = |lower: u64| lower >> (64_u32.wrapping_sub(up) & 63);
+        let remainder = (n2 << up) | carry(n1);
+        // What is above two words of the dividend must be a remainder, or the quotient has more than two words.
+        if n3 | carry(n2) != 0 || remainder >= divisor.normalized {
+            return None;
+        }
+        let (high_word, remainder) = divisor.divide(remainder, (n1 << up) | carry(n0));
+        let (low_word, _) = divisor.divide(remainder, n0 << up);
+        Some((widen(high_word) << 64) | widen(low_word))
+    }
 }
 
 /// Shifts four words right by fewer than 64 bits.
@@ -168,6 +186,8 @@ mod tests {
                 let fast = U256::from_limbs(Product::of(a, b).plus(addend).div_pow10(k));
                 let slow = (product + U256::from(addend)) / U256::from(POW10[usize::from(k)]);
                 prop_assert_eq!(fast, slow, "({} * {} + {}) / 10^{}", a, b, addend, k);
+                let narrow = Product::of(a, b).plus(addend).div_pow10_narrow(k);
+                prop_assert_eq!(narrow, u128::try_from(slow).ok(), "({} * {} + {}) / 10^{}", a, b, addend, k);
             }
         }
     }
