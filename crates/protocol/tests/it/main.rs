@@ -1,0 +1,8 @@
+//! What the pure crate says, held against recorded accounts and against what must always be true.
+
+#[cfg(test)]
+mod colend;
+#[cfg(test)]
+mod lido;
+#[cfg(test)]
+mod recorded;
