@@ -226,16 +226,17 @@ impl Quote {
 
 /// Sums over an account's reserves, in the pool's order.
 #[derive(Debug, Clone, Copy)]
-struct Sums {
-    collateral: U256,
-    debt: U256,
+pub(super) struct Sums {
+    pub(super) collateral: U256,
+    pub(super) debt: U256,
     by_ltv: U256,
-    by_threshold: U256,
+    /// Of value times threshold in basis points.
+    pub(super) by_threshold: U256,
     has_zero_ltv_collateral: bool,
 }
 
 impl Sums {
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         collateral: U256::ZERO,
         debt: U256::ZERO,
         by_ltv: U256::ZERO,
@@ -244,7 +245,7 @@ impl Sums {
     };
 
     #[inline]
-    fn add_collateral(&mut self, terms: &CollateralTerms, value: U256) -> Checked<()> {
+    pub(super) fn add_collateral(&mut self, terms: &CollateralTerms, value: U256) -> Checked<()> {
         self.collateral = add(self.collateral, value)?;
         if terms.lends_nothing {
             self.has_zero_ltv_collateral = true;
@@ -255,7 +256,7 @@ impl Sums {
         Ok(())
     }
 
-    fn finish(&self, rules: &Rules) -> Checked<AccountData> {
+    pub(super) fn finish(&self, rules: &Rules) -> Checked<AccountData> {
         let average = |sum: U256| {
             if self.collateral.is_zero() {
                 return Ok(Bps(0));
@@ -323,7 +324,7 @@ pub fn account_data(
 }
 
 /// To 3.5 a reserve's own threshold decides, even inside a category.
-fn counts_as_collateral(rules: &Rules, reserve: &Reserve) -> bool {
+pub(super) fn counts_as_collateral(rules: &Rules, reserve: &Reserve) -> bool {
     !rules.needs_threshold || reserve.config.liquidation_threshold.0 != 0
 }
 

@@ -13,6 +13,8 @@
 //! * [`pool`]: a whole pool, and every action on it as an outcome;
 //! * [`mod@liquidation`]: what `liquidationCall` does;
 //! * [`v4`]: V4's hub and spoke, their positions and liquidations, known from published tables only.
+//! * [`trigger`]: the price at which an account becomes liquidatable;
+//! * [`optimal`]: which liquidation pays most, and which serves the borrower and the protocol best.
 //!
 //! What this module does not do: it reads no chain (see the crate `source`), it moves no tokens between wallets (a
 //! liquidator is assumed to hold what he repays), and it knows no flash loans, bridges or delegation.
@@ -23,12 +25,14 @@ pub mod config;
 pub mod interest;
 pub mod liquidation;
 pub mod math;
+pub mod optimal;
 pub mod pool;
 pub mod rates;
 pub mod refusal;
 pub mod reserve;
 pub mod revision;
 mod supply;
+pub mod trigger;
 pub mod v4;
 mod wide;
 
