@@ -12,9 +12,9 @@
 //! * [`refusal`]: why the pool would say no;
 //! * [`pool`]: a whole pool, and every action on it as an outcome;
 //! * [`mod@liquidation`]: what `liquidationCall` does;
-//! * [`v4`]: V4's hub and spoke, their positions and liquidations, known from published tables only.
 //! * [`trigger`]: the price at which an account becomes liquidatable;
-//! * [`optimal`]: which liquidation pays most, and which serves the borrower and the protocol best.
+//! * [`optimal`]: which liquidation pays most, and which serves the borrower and the protocol best;
+//! * [`v4`]: V4's hub and spoke, their positions and liquidations, known from published tables only.
 //!
 //! What this module does not do: it reads no chain (see the crate `source`), it moves no tokens between wallets (a
 //! liquidator is assumed to hold what he repays), and it knows no flash loans, bridges or delegation.
