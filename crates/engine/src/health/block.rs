@@ -203,6 +203,7 @@ impl Blocks {
     /// A bit for each account that is certainly healthy, a word for each block. Bits beyond the last account mean nothing.
     pub(super) fn evaluate(&self, factors: &Factors, out: &mut Vec<u16>) {
         let margin = self.margin();
+        out.reserve(self.accounts.len().div_ceil(LANES));
         self.each(factors, |sums| out.push(sums.healthy(margin)));
     }
 
@@ -224,9 +225,21 @@ impl Blocks {
         let collateral = self.collateral_terms(factors);
         match &self.params {
             Params::Same(params) => {
-                let (first, second) = params.split_at(self.collateral);
-                let shape = Shape::new(&terms(collateral, first), &terms(&factors.debt, second));
-                self.amounts.chunks_exact(self.width()).for_each(|block| give(&shape.sums(block)));
+                let tables = [collateral, &factors.debt];
+                // The usual numbers of legs are known to the compiler, which keeps their factors in registers.
+                match (self.collateral, self.debt) {
+                    (1, 1) => Shape::<1, 1>::new(params, tables).each(&self.amounts, give),
+                    (2, 1) => Shape::<2, 1>::new(params, tables).each(&self.amounts, give),
+                    (3, 1) => Shape::<3, 1>::new(params, tables).each(&self.amounts, give),
+                    (1, 2) => Shape::<1, 2>::new(params, tables).each(&self.amounts, give),
+                    (2, 2) => Shape::<2, 2>::new(params, tables).each(&self.amounts, give),
+                    _ => {
+                        let params: Vec<[Param; LANES]> = params.iter().map(|param| [*param; LANES]).collect();
+                        for amounts in self.amounts.chunks_exact(self.width()) {
+                            give(&self.looked_up(amounts, &params, collateral, &factors.debt));
+                        }
+                    }
+                }
             }
             Params::Own(params) => {
                 let blocks = self.amounts.chunks_exact(self.width()).zip(params.chunks_exact(self.width()));
@@ -272,33 +285,39 @@ impl Blocks {
     }
 }
 
-fn terms(table: &[Term], params: &[Param]) -> Vec<Term> {
-    params.iter().map(|param| table.get(usize::from(*param)).copied().unwrap_or(Term::UNKNOWN)).collect()
-}
-
-/// One shape's factors.
-struct Shape {
-    collateral: Vec<f32>,
-    debt: Vec<f32>,
+/// The factors of one shape with `C` legs of collateral and `D` of debt.
+struct Shape<const C: usize, const D: usize> {
+    collateral: [f32; C],
+    debt: [f32; D],
     slack: Lanes,
 }
 
-impl Shape {
-    fn new(collateral: &[Term], debt: &[Term]) -> Self {
-        let slack = collateral.iter().chain(debt).fold(0.0, |sum, term| sum + term.slack);
-        let factors = |terms: &[Term]| terms.iter().map(|term| term.factor).collect();
-        Self { collateral: factors(collateral), debt: factors(debt), slack: Lanes::splat(slack) }
+impl<const C: usize, const D: usize> Shape<C, D> {
+    /// `tables` are those of collateral and of debt.
+    fn new(params: &[Param], tables: [&[Term]; 2]) -> Self {
+        let term = |table: &[Term], column: usize| {
+            let param = params.get(column).copied().map_or(usize::MAX, usize::from);
+            table.get(param).copied().unwrap_or(Term::UNKNOWN)
+        };
+        let collateral: [Term; C] = std::array::from_fn(|column| term(tables[0], column));
+        let debt: [Term; D] = std::array::from_fn(|column| term(tables[1], C + column));
+        let slack = collateral.iter().chain(&debt).fold(0.0, |sum, term| sum + term.slack);
+        let (collateral, debt) = (collateral.map(|term| term.factor), debt.map(|term| term.factor));
+        Self { collateral, debt, slack: Lanes::splat(slack) }
     }
 
+    /// The sums of every block.
     #[inline(always)]
-    fn sums(&self, block: &[Lanes]) -> Sums {
-        let (collateral, debt) = block.split_at(self.collateral.len());
-        Sums { collateral: dot(collateral, &self.collateral), debt: dot(debt, &self.debt), slack: self.slack }
+    fn each(&self, amounts: &[Lanes], mut give: impl FnMut(&Sums)) {
+        for block in amounts.chunks_exact(C + D) {
+            let (first, second) = block.split_at(C);
+            give(&Sums { collateral: dot(first, &self.collateral), debt: dot(second, &self.debt), slack: self.slack });
+        }
     }
 }
 
 #[inline(always)]
-fn dot(columns: &[Lanes], factors: &[f32]) -> Lanes {
+fn dot<const N: usize>(columns: &[Lanes], factors: &[f32; N]) -> Lanes {
     let mut sum = Lanes::ZERO;
     for (column, factor) in columns.iter().zip(factors) {
         sum.add_product(*column, Lanes::splat(*factor));

@@ -6,8 +6,9 @@ use protocol::aave::account::Leg;
 use super::block::{Blocks, LANES};
 use super::factors::{Factors, Param, collateral_param, debt_param};
 
-/// A shape with at least this many accounts gets blocks of its own: four, so that filling up and setting out are worth it.
-pub const DENSE_FROM: usize = 64;
+/// A shape with at least this many accounts gets blocks of its own: one block, from which on setting out costs less than
+/// looking up every leg's factor.
+pub const DENSE_FROM: usize = 16;
 
 /// Many accounts of one market, numbered from 0 in the order they came.
 #[derive(Debug, Clone, Default)]
