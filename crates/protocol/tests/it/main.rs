@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod colend;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod lido;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod world;
