@@ -328,13 +328,16 @@ pub(super) fn counts_as_collateral(rules: &Rules, reserve: &Reserve) -> bool {
     !rules.needs_threshold || reserve.config.liquidation_threshold.0 != 0
 }
 
-/// An account's category, where the revision has categories. An unknown one has all parameters at zero.
+/// An account's category, where the revision has categories. An unknown one has all parameters at zero, and none has a
+/// price where the revision does not ask for it.
 #[must_use]
 pub(crate) fn category_of(rules: &Rules, e_modes: &BTreeMap<u8, EMode>, number: u8) -> Option<(u8, EMode)> {
     if number == 0 || rules.e_mode == EModeRule::None {
         return None;
     }
-    Some((number, e_modes.get(&number).copied().unwrap_or_default()))
+    let category = e_modes.get(&number).copied().unwrap_or_default();
+    let has_price_source = category.has_price_source && rules.e_mode == EModeRule::OneCategory;
+    Some((number, EMode { has_price_source, ..category }))
 }
 
 /// One reserve of one account, as a batch holds it: scaled balances below 2^128, 64 bytes.

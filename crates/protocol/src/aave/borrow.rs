@@ -4,7 +4,7 @@
 
 use alloy_primitives::{Address, U256};
 
-use super::account::{Block, LIQUIDATION_HEALTH_FACTOR};
+use super::account::{Block, LIQUIDATION_HEALTH_FACTOR, category_of};
 use super::config::{DEBT_CEILING_DECIMALS, ReserveConfig, ReserveId};
 use super::math::{
     Bps, Checked, MathError, Ray, Rounding, add, div, fits, mul, percent_div, percent_div_half_up, percent_mul_half_up,
@@ -195,8 +195,8 @@ impl Pool {
         require(is_healthy, Refusal::HealthFactorLowerThanLiquidationThreshold)?;
         let category = self.accounts.get(&user).map_or(0, |account| account.e_mode);
         // In a category with a price of its own, debt is valued at it.
-        let price = match self.e_modes.get(&category) {
-            Some(e_mode) if category != 0 && e_mode.has_price_source => block.e_mode_price(category, id)?,
+        let price = match category_of(self.rules(), &self.e_modes, category) {
+            Some((number, e_mode)) if e_mode.has_price_source => block.e_mode_price(number, id)?,
             _ => block.price(id)?,
         };
         let asked = value(amount, price, config.decimals, Rounding::Floor)?;
