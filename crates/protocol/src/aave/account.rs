@@ -57,7 +57,7 @@ impl Block {
     ///
     /// # Errors
     /// As [`price`](Self::price).
-    pub fn price_in(&self, id: ReserveId, reserve: &Reserve, category: Option<(u8, &EMode)>) -> Checked<U256> {
+    pub fn price_in(&self, id: ReserveId, reserve: &Reserve, category: Option<(u8, EMode)>) -> Checked<U256> {
         match category {
             Some((number, category)) if category.has_price_source && reserve.config.e_mode_category == number => {
                 self.e_mode_price(number, id)
@@ -168,18 +168,18 @@ impl Quote {
     ///
     /// # Errors
     /// A product leaves 256 bits, time runs back, or there is no price.
-    pub fn of(
+    pub(super) fn of(
         rules: &Rules,
         id: ReserveId,
         reserve: &Reserve,
-        category: Option<(u8, &EMode)>,
+        category: Option<(u8, EMode)>,
         block: &Block,
     ) -> Checked<Self> {
         Ok(Self {
             income: reserve.normalized_income(block.now)?,
             debt: reserve.normalized_debt(rules, block.now)?,
             // Since 3.2 a category brings no price, whatever an upgrade left in the reserve's configuration.
-            price: block.price_in(id, reserve, category.filter(|_| rules.e_mode == EModeRule::OneCategory))?,
+            price: block.price_in(id, reserve, category)?,
             decimals: reserve.config.decimals,
             terms: CollateralTerms::of(rules, id, &reserve.config, category),
         })
@@ -310,7 +310,7 @@ pub fn account_data(
         let Some(reserve) = reserves.get(usize::from(id.0)) else {
             continue;
         };
-        let quote = Quote::of(rules, id, reserve, category.as_ref().map(|(number, e_mode)| (*number, e_mode)), block)?;
+        let quote = Quote::of(rules, id, reserve, category, block)?;
         let position = account.position(id);
         if account.flags.is_collateral(id) && counts_as_collateral(rules, reserve) {
             sums.add_collateral(&quote.terms, quote.collateral_value(rules, position.supplied)?)?;
@@ -379,7 +379,6 @@ impl Valuation {
         let rules = revision.rules();
         let row = |number: u8| -> Checked<Vec<(Quote, bool)>> {
             let category = category_of(rules, e_modes, number);
-            let category = category.as_ref().map(|(number, e_mode)| (*number, e_mode));
             (0..)
                 .map(ReserveId)
                 .zip(reserves)

@@ -4,7 +4,7 @@
 
 use alloy_primitives::{Address, U256};
 
-use super::account::{Block, LIQUIDATION_HEALTH_FACTOR, category_of};
+use super::account::{Block, LIQUIDATION_HEALTH_FACTOR};
 use super::config::{DEBT_CEILING_DECIMALS, ReserveConfig, ReserveId};
 use super::math::{
     Bps, Checked, MathError, Ray, Rounding, add, div, fits, mul, percent_div, percent_div_half_up, percent_mul_half_up,
@@ -193,9 +193,8 @@ impl Pool {
         require(is_v2 || data.ltv.0 != 0, Refusal::LtvValidationFailed)?;
         let is_healthy = data.health_factor > LIQUIDATION_HEALTH_FACTOR;
         require(is_healthy, Refusal::HealthFactorLowerThanLiquidationThreshold)?;
-        let category = self.accounts.get(&user).map_or(0, |account| account.e_mode);
         // In a category with a price of its own, debt is valued at it.
-        let price = match category_of(self.rules(), &self.e_modes, category) {
+        let price = match self.category(user) {
             Some((number, e_mode)) if e_mode.has_price_source => block.e_mode_price(number, id)?,
             _ => block.price(id)?,
         };

@@ -305,7 +305,7 @@ impl CollateralTerms {
     ///
     /// `GenericLogic.calculateUserAccountData` and, since 3.6, `ValidationLogic.getUserReserveLtv`.
     #[must_use]
-    pub fn of(rules: &Rules, id: ReserveId, config: &ReserveConfig, category: Option<(u8, &EMode)>) -> Self {
+    pub fn of(rules: &Rules, id: ReserveId, config: &ReserveConfig, category: Option<(u8, EMode)>) -> Self {
         let own = Self {
             ltv: config.ltv,
             lends_nothing: config.ltv.0 == 0,
@@ -405,7 +405,7 @@ mod tests {
         };
         let category =
             EMode { ltv: Bps(9300), liquidation_threshold: Bps(9500), collateral: inside, ..EMode::default() };
-        let terms = |revision: Revision, ltv, category: Option<(u8, &EMode)>| {
+        let terms = |revision: Revision, ltv, category: Option<(u8, EMode)>| {
             let terms = CollateralTerms::of(revision.rules(), id, &config(ltv), category);
             (terms.ltv.0, terms.lends_nothing, terms.liquidation_threshold.0)
         };
@@ -413,14 +413,14 @@ mod tests {
         let barred = EMode { ltv_zero: inside, ..category };
         for (revision, ltv, given, expected) in [
             (Revision::V2, 7500, None, (7500, false, 8000)),
-            (Revision::V3_0_2, 7500, Some((1, &category)), (9300, false, 9500)),
-            (Revision::V3_0_2, 7500, Some((2, &category)), (7500, false, 8000)),
-            (Revision::V3_0_2, 0, Some((1, &category)), (0, true, 9500)),
-            (Revision::V3_3, 0, Some((1, &category)), (0, true, 9500)),
-            (Revision::V3_6, 0, Some((1, &category)), (9300, false, 9500)),
-            (Revision::V3_6, 7500, Some((1, &barred)), (0, true, 9500)),
-            (Revision::V3_6, 7500, Some((1, &other)), (7500, false, 8000)),
-            (Revision::V3_7, 7500, Some((1, &other)), (0, true, 8000)),
+            (Revision::V3_0_2, 7500, Some((1, category)), (9300, false, 9500)),
+            (Revision::V3_0_2, 7500, Some((2, category)), (7500, false, 8000)),
+            (Revision::V3_0_2, 0, Some((1, category)), (0, true, 9500)),
+            (Revision::V3_3, 0, Some((1, category)), (0, true, 9500)),
+            (Revision::V3_6, 0, Some((1, category)), (9300, false, 9500)),
+            (Revision::V3_6, 7500, Some((1, barred)), (0, true, 9500)),
+            (Revision::V3_6, 7500, Some((1, other)), (7500, false, 8000)),
+            (Revision::V3_7, 7500, Some((1, other)), (0, true, 8000)),
         ] {
             assert_eq!(terms(revision, ltv, given), expected, "{revision:?} {ltv} {given:?}");
         }

@@ -13,7 +13,7 @@ use super::math::{
 use super::pool::Pool;
 use super::refusal::{Allowed, Refusal};
 use super::reserve::ReserveCache;
-use super::revision::{EModeRule, LiquidationOrder, Revision, Scaling};
+use super::revision::{LiquidationOrder, Revision, Scaling};
 use super::supply::require;
 
 /// Above this health factor a single call closes only half: 0.95.
@@ -204,10 +204,9 @@ impl Pool {
         let (collateral, debt) = (self.reserve(call.collateral)?.config, self.reserve(call.debt)?.config);
         let terms: CollateralTerms = self.terms(call.borrower, call.collateral)?;
         let (mut collateral_price, mut debt_price) = (block.price(call.collateral)?, block.price(call.debt)?);
-        let number = self.accounts.get(&call.borrower).map_or(0, |account| account.e_mode);
-        let category =
-            self.e_modes.get(&number).filter(|_| number != 0 && self.rules().e_mode == EModeRule::OneCategory);
-        if category.is_some_and(|category| category.has_price_source) {
+        if let Some((number, category)) = self.category(call.borrower)
+            && category.has_price_source
+        {
             // The debt takes the category's price even if it is not in the category.
             debt_price = block.e_mode_price(number, call.debt)?;
             if collateral.e_mode_category == number {

@@ -430,12 +430,15 @@ impl Pool {
         Ok(())
     }
 
+    /// An account's category, as its revision reads it.
+    pub(super) fn category(&self, user: Address) -> Option<(u8, EMode)> {
+        let number = self.accounts.get(&user).map_or(0, |account| account.e_mode);
+        category_of(self.rules(), &self.e_modes, number)
+    }
+
     /// The terms of a reserve as collateral of an account.
     pub(super) fn terms(&self, user: Address, id: ReserveId) -> Allowed<CollateralTerms> {
-        let e_mode = self.accounts.get(&user).map_or(0, |account| account.e_mode);
-        let category = category_of(self.rules(), &self.e_modes, e_mode);
-        let category = category.as_ref().map(|(number, e_mode)| (*number, e_mode));
-        Ok(CollateralTerms::of(self.rules(), id, &self.reserve(id)?.config, category))
+        Ok(CollateralTerms::of(self.rules(), id, &self.reserve(id)?.config, self.category(user)))
     }
 
     /// Whether a reserve lends an account nothing: by its own configuration to 3.5, in the account's category since.

@@ -35,7 +35,7 @@ use super::math::{
 };
 use super::pool::Pool;
 use super::reserve::Reserve;
-use super::revision::{EModeRule, Revision, Rules};
+use super::revision::{Revision, Rules};
 
 /// How many times an account is valued before the search gives up.
 const MOST_VALUATIONS: u32 = 65_536;
@@ -162,8 +162,7 @@ impl<'a> Subject<'a> {
         let config = self.reserves.get(usize::from(id.0)).map(|reserve| reserve.config);
         match (category, config) {
             (Some((number, category)), Some(config))
-                if self.revision.rules().e_mode == EModeRule::OneCategory
-                    && category.has_price_source
+                if category.has_price_source
                     && config.e_mode_category == number
                     && Feed::Category(number).price(self.block).is_ok() =>
             {
@@ -353,7 +352,6 @@ impl Motion {
         let Subject { revision, reserves, e_modes, account, block } = *subject;
         let rules = revision.rules();
         let category = category_of(rules, e_modes, account.e_mode);
-        let category = category.as_ref().map(|(number, e_mode)| (*number, e_mode));
         let mut motion = Self {
             rules,
             track: Track { direction: Direction::Up, resolution: None },

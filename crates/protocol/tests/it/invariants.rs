@@ -139,7 +139,7 @@ fn terms(world: &World, call: &LiquidationCall) -> CollateralTerms {
     let account = &world.pool.accounts[&call.borrower];
     let category = world.pool.e_modes.get(&account.e_mode).filter(|_| account.e_mode != 0);
     let config = &world.pool.reserves[usize::from(call.collateral.0)].config;
-    let category = category.map(|category| (account.e_mode, category));
+    let category = category.map(|category| (account.e_mode, *category));
     CollateralTerms::of(world.pool.rules(), call.collateral, config, category)
 }
 
