@@ -1,37 +1,74 @@
-//! `cargo xtask bench [--rows N]`: our speed as ratios against DuckDB on the same rows in the same run, with the floor of
-//! merely decoding the columns beside it. DuckDB and its Python live in a virtual environment under `target/bench`.
+//! `cargo xtask bench <what>`: our speed as ratios against others in one run. They live in a virtual environment under
+//! `target/bench`.
+//!
+//! * `liquidations [--rows N]`: import and group-by beside DuckDB on the same rows, with the floor of merely decoding the
+//!   columns;
+//! * `health`: accounts valued exactly and approximately, beside the contracts, numpy and the machine's memory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell;
+use crate::{contracts, shell};
 
 /// What the bench compares with, by exact version, so that two runs mean the same.
-const PEERS: [&str; 3] = ["duckdb==2.0.0", "pyarrow==26.0.1", "pytz"];
+const PEERS: [&str; 4] = ["duckdb==2.0.0", "pyarrow==26.0.1", "pytz", "numpy==2.4.6"];
 const ROWS: u64 = 10_000_000;
 
-/// Builds the program, makes the peers ready, and measures.
+/// Measures what the first argument names; without one liquidations, as with options alone.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let rows = match args {
+    match args {
+        [what] if what == "health" => health(),
+        [what, options @ ..] if what == "liquidations" => liquidations(options),
+        options => liquidations(options),
+    }
+}
+
+/// Builds the program, makes the peers ready, and measures.
+fn liquidations(options: &[String]) -> Result<()> {
+    let rows = match options {
         [] => ROWS,
         [option, rows] if option == "--rows" => rows.parse().context("--rows takes a whole number")?,
-        _ => bail!("`bench` takes `--rows N` or nothing"),
+        _ => bail!("`bench` takes `health`, or `liquidations` with `--rows N` or nothing"),
     };
     shell::run(shell::cargo().args(["build", "--release", "--locked", "--package", "tidegate"]))?;
-    let folder = shell::root().join("target/bench");
+    let folder = folder();
     let python = peers(&folder)?;
     shell::run(
         shell::program(python)
-            .arg(shell::root().join("xtask/src/bench/liquidations.py"))
+            .arg(script("liquidations.py"))
             .arg(shell::root().join("target/release/tidegate"))
             .arg(&folder)
             .arg(rows.to_string()),
     )
 }
 
+/// Builds the bench, which starts numpy itself so that both run in the same minute.
+fn health() -> Result<()> {
+    let contracts = contracts::install()?;
+    let build = ["build", "--release", "--locked", "--package", "differential", "--bin", "bench-health"];
+    shell::run(shell::cargo().args(build))?;
+    let folder = folder();
+    let python = peers(&folder)?;
+    shell::run(
+        shell::program(shell::root().join("target/release/bench-health"))
+            .env(contracts::VARIABLE, contracts)
+            .arg(python)
+            .arg(script("health.py"))
+            .arg(folder),
+    )
+}
+
+fn folder() -> PathBuf {
+    shell::root().join("target/bench")
+}
+
+fn script(name: &str) -> PathBuf {
+    shell::root().join("xtask/src/bench").join(name)
+}
+
 /// The Python that has the peers.
-fn peers(folder: &Path) -> Result<std::path::PathBuf> {
+fn peers(folder: &Path) -> Result<PathBuf> {
     let environment = folder.join("python");
     let python = environment.join("bin/python");
     if !python.is_file() {

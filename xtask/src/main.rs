@@ -28,7 +28,9 @@ usage: cargo xtask <command>
   ci                   every step of CI, in its order
   contracts            install the contracts that tests run, once; `test` does it too
   prove [options]      run contracts and native pools side by side, by the million (--help lists options)
-  bench [--rows N]     speed as ratios against DuckDB in one run (10 million rows, some minutes)
+  bench liquidations [--rows N]
+                       speed as ratios against DuckDB in one run (10 million rows, some minutes)
+  bench health         speed of health factors as ratios against the contracts, numpy and memory in one run
   registry [--check]   write the token and chain tables again, or compare them";
 
 fn main() -> ExitCode {
