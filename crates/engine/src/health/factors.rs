@@ -3,19 +3,14 @@
 use protocol::aave::account::{Quote, Valuation};
 use protocol::aave::config::{MAX_RESERVES, ReserveId};
 
-/// Which reserve, in which category; for debt also at which kind of rate. An index into the tables of [`Factors`].
+/// Which reserve, in which category: an index into the tables of [`Factors`].
 pub(super) type Param = u16;
 
 const RESERVES: u16 = MAX_RESERVES as u16;
 
-/// The collateral leg of a reserve in a category; none for a reserve that no pool can have.
-pub(super) fn collateral_param(e_mode: u8, id: ReserveId) -> Option<Param> {
+/// A reserve in a category; none for a reserve that no pool can have.
+pub(super) fn param(e_mode: u8, id: ReserveId) -> Option<Param> {
     (id.0 < MAX_RESERVES).then(|| u16::from(e_mode) * RESERVES + u16::from(id.0))
-}
-
-/// The debt leg of a reserve in a category, at a stable rate or the variable one.
-pub(super) fn debt_param(e_mode: u8, id: ReserveId, is_stable: bool) -> Option<Param> {
-    collateral_param(e_mode, id).map(|param| param * 2 + u16::from(is_stable))
 }
 
 /// What a leg's amount is multiplied by to be its value in smallest base units, and by how much integers may differ.
@@ -38,14 +33,15 @@ impl Term {
     }
 }
 
-/// One market at one block, as a [`Screen`](super::Screen) reads it. A few kilobytes.
+/// One market at one block, as a [`Screen`](super::Screen) reads it. Three kilobytes for each number up to the
+/// largest of a category.
 #[derive(Debug, Clone)]
 pub struct Factors {
-    /// Collateral that stands alone, by [`collateral_param`].
+    /// Collateral that stands alone, by [`param`].
     pub(super) alone: Vec<Term>,
     /// Collateral among other collateral, whose thresholds may be averaged and floored.
     pub(super) among: Vec<Term>,
-    /// Debt, by [`debt_param`].
+    /// Debt, by [`param`].
     pub(super) debt: Vec<Term>,
 }
 
@@ -58,7 +54,7 @@ impl Factors {
         let mut factors = Self {
             alone: vec![Term::UNKNOWN; size],
             among: vec![Term::UNKNOWN; size],
-            debt: vec![Term::UNKNOWN; 2 * size],
+            debt: vec![Term::UNKNOWN; size],
         };
         for (e_mode, row) in valuation.categories() {
             for (id, (quote, counts)) in (0..MAX_RESERVES).map(ReserveId).zip(row) {
@@ -75,7 +71,7 @@ impl Factors {
         else {
             return;
         };
-        let (Some(as_collateral), Some(as_debt)) = (collateral_param(e_mode, id), debt_param(e_mode, id, false)) else {
+        let Some(at) = param(e_mode, id).map(usize::from) else {
             return;
         };
         if quote.decimals > 77 {
@@ -90,12 +86,9 @@ impl Factors {
             [0.0; 2]
         };
         let index = income as f64 / RAY;
-        let as_collateral = usize::from(as_collateral);
-        self.alone[as_collateral] = Term::new(unit_value, index, alone);
-        self.among[as_collateral] = Term::new(unit_value, index, among);
-        let as_debt = usize::from(as_debt);
-        self.debt[as_debt] = Term::new(unit_value, debt as f64 / RAY, 1.0);
-        self.debt[as_debt + 1] = Term::new(unit_value, 1.0, 1.0);
+        self.alone[at] = Term::new(unit_value, index, alone);
+        self.among[at] = Term::new(unit_value, index, among);
+        self.debt[at] = Term::new(unit_value, debt as f64 / RAY, 1.0);
     }
 }
 

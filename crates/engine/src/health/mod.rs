@@ -30,7 +30,8 @@
 //! An account is healthy where, in single precision, `C (1 - (c + d + 8) u) >= D + slack` and `C` is finite. That margin
 //! is 7 in 10 million for an account with three legs. What cannot be represented is a suspect: sums from `2^128` base
 //! units on, and everything that touches an index or price from `2^96` on, below which the exact path cannot overflow
-//! where `C` is finite; a reserve or category the valuation does not know. Whoever owes nothing is healthy under any
+//! where `C` is finite; a reserve or category the valuation does not know. So is whoever
+//! has stable debt, an amount that grows at its own rate from moment to moment (to 3.1). Whoever owes nothing is healthy under any
 //! prices: his health factor is infinite, or its calculation overflows, and nobody can liquidate him in either case.
 //!
 //! # How it is fast

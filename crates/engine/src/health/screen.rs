@@ -1,10 +1,12 @@
 //! Many accounts of one market, and their verdicts.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use hashbrown::HashMap;
 use protocol::aave::account::Leg;
 
 use super::block::{Blocks, LANES};
-use super::factors::{Factors, Param, collateral_param, debt_param};
+use super::factors::{Factors, Param, param};
 
 /// A shape with at least this many accounts gets blocks of its own: one block, from which on setting out costs less than
 /// looking up every leg's factor.
@@ -18,8 +20,8 @@ pub struct Screen {
     shapes: HashMap<Box<[Param]>, Standing>,
     /// Blocks of accounts with their own factors, by their numbers of collateral and debt legs.
     mixed: HashMap<[usize; 2], u32>,
-    /// How often anything changed.
-    changes: u64,
+    /// A number that no other screen has, and not this one before its last change; 0 while it has no account.
+    stamp: u64,
     scratch: Legs,
 }
 
@@ -62,14 +64,12 @@ impl Legs {
         self.debt.clear();
         for leg in legs {
             if leg.is_collateral {
-                self.collateral.push(entry(collateral_param(e_mode, leg.reserve), leg.supplied));
+                self.collateral.push(entry(param(e_mode, leg.reserve), leg.supplied));
             }
             if leg.is_borrowing {
-                self.debt.push(entry(debt_param(e_mode, leg.reserve, false), leg.borrowed));
-                // No reserve is without variable debt here, since the borrowing bit stands for both kinds.
-                if leg.stable_debt != 0 {
-                    self.debt.push(entry(debt_param(e_mode, leg.reserve, true), leg.stable_debt));
-                }
+                // Stable debt is an amount at one moment, and grows at the account's own rate: the exact path decides.
+                let known = param(e_mode, leg.reserve).filter(|_| leg.stable_debt == 0);
+                self.debt.push(entry(known, leg.borrowed));
             }
         }
         // By amount too, so that the order in which legs were given does not decide how a sum rounds.
@@ -91,7 +91,13 @@ impl Legs {
     }
 }
 
-/// An amount, which a reserve that no pool can have makes no number: the account is a suspect then.
+/// Numbers screens apart. It reaches no result: only whether verdicts belong to a screen.
+fn next_stamp() -> u64 {
+    static STAMPS: AtomicU64 = AtomicU64::new(1);
+    STAMPS.fetch_add(1, Ordering::Relaxed)
+}
+
+/// An amount, or no number where it cannot be screened: the account is a suspect then.
 #[allow(clippy::cast_precision_loss, reason = "rounding to single precision is among the bounded errors")]
 fn entry(param: Option<Param>, amount: u128) -> (Param, f32) {
     match param {
@@ -107,7 +113,8 @@ pub struct Verdicts {
     healthy: Vec<u16>,
     /// Where the words of each [`Blocks`] begin.
     starts: Vec<usize>,
-    changes: u64,
+    /// Which screen was evaluated, as it was; 0 for none.
+    stamp: u64,
 }
 
 /// One account's health factor, approximately.
@@ -131,7 +138,7 @@ impl Screen {
     /// # Panics
     /// There are 2^32 accounts or more.
     pub fn new<'a>(accounts: impl Iterator<Item = (u8, &'a [Leg])> + Clone) -> Self {
-        let mut screen = Self::default();
+        let mut screen = Self { stamp: next_stamp(), ..Self::default() };
         let mut legs = Legs::default();
         // Counted first, so that everyone comes to stand in the right blocks at once.
         for (e_mode, given) in accounts.clone() {
@@ -193,7 +200,7 @@ impl Screen {
     /// # Panics
     /// There is no such account.
     pub fn replace(&mut self, account: u32, e_mode: u8, legs: &[Leg]) {
-        self.changes += 1;
+        self.stamp = next_stamp();
         let mut read = std::mem::take(&mut self.scratch);
         let owes = read.read(e_mode, legs);
         self.leave(account);
@@ -259,7 +266,7 @@ impl Screen {
 
     /// Gives every account its verdict; `out` is overwritten and its memory used again.
     pub fn evaluate(&self, factors: &Factors, out: &mut Verdicts) {
-        out.changes = self.changes;
+        out.stamp = self.stamp;
         out.healthy.clear();
         out.starts.clear();
         for blocks in &self.blocks {
@@ -271,10 +278,10 @@ impl Screen {
     /// Whom the exact path must decide, by number, in order.
     ///
     /// # Panics
-    /// The screen has changed since the evaluation.
+    /// The verdicts are another screen's, or of this one before it changed.
     #[must_use]
     pub fn suspects(&self, verdicts: &Verdicts) -> Vec<u32> {
-        assert!(verdicts.changes == self.changes, "verdicts are read before the screen changes");
+        self.assert_evaluated(verdicts);
         let mut suspects = Vec::new();
         for (blocks, start) in self.blocks.iter().zip(&verdicts.starts) {
             for (accounts, word) in blocks.accounts().chunks(LANES).zip(&verdicts.healthy[*start..]) {
@@ -289,13 +296,18 @@ impl Screen {
         suspects
     }
 
+    /// Verdicts read against other accounts would clear whom nobody looked at.
+    fn assert_evaluated(&self, verdicts: &Verdicts) {
+        assert!(verdicts.stamp == self.stamp, "verdicts are read against the screen they are of, before it changes");
+    }
+
     /// Whether the exact path must decide an account.
     ///
     /// # Panics
-    /// The screen has changed since the evaluation, or there is no such account.
+    /// The verdicts are another screen's, or of this one before it changed, or there is no such account.
     #[must_use]
     pub fn is_suspect(&self, verdicts: &Verdicts, account: u32) -> bool {
-        assert!(verdicts.changes == self.changes, "verdicts are read before the screen changes");
+        self.assert_evaluated(verdicts);
         let place = self.places[index(account)];
         if place == Place::IDLE {
             return false;

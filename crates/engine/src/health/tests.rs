@@ -148,7 +148,8 @@ impl Market {
             }
             Kind::Odd => chance.up_to_bits(116),
         };
-        let stable_debt = if chance.below(4) == 0 { amount / 8 } else { 0 };
+        // Stable debt makes a suspect of everyone, so few have some.
+        let stable_debt = if kind == Kind::Odd && chance.below(16) == 0 { amount / 8 } else { 0 };
         Leg { supplied: amount, borrowed: amount / 16, stable_debt, reserve, is_collateral: false, is_borrowing: false }
     }
 
@@ -320,6 +321,31 @@ fn false_suspects_are_rare() {
         println!("{revision:?}: {tally:?}");
         assert!(tally.healthy > 10_000 && tally.false_suspects * 1_000 < tally.healthy, "{revision:?} {tally:?}");
     }
+}
+
+/// It is an amount at one moment: a screen that is used again later could not know it.
+#[test]
+fn who_has_stable_debt_is_a_suspect() {
+    let market = Market::random(Kind::Usual, Revision::V2, &mut Chance(3));
+    let rich = Leg { is_collateral: true, ..leg_of(0, 1 << 100, 0) };
+    let owes = |stable_debt| Leg { stable_debt, is_borrowing: true, ..leg_of(0, 0, 1) };
+    let screen = Screen::new([vec![rich, owes(0)], vec![rich, owes(1)]].iter().map(|legs| (0, legs.as_slice())));
+    let mut verdicts = Verdicts::default();
+    screen.evaluate(&Factors::of(&market.valuation), &mut verdicts);
+    assert_eq!(screen.suspects(&verdicts), [1]);
+}
+
+fn leg_of(reserve: u8, supplied: u128, borrowed: u128) -> Leg {
+    Leg { supplied, borrowed, stable_debt: 0, reserve: ReserveId(reserve), is_collateral: false, is_borrowing: false }
+}
+
+/// Verdicts of nobody, or of another screen, clear nobody.
+#[test]
+#[should_panic(expected = "the screen they are of")]
+fn verdicts_are_of_one_screen() {
+    let legs = [Leg { is_borrowing: true, ..leg_of(0, 0, 1) }];
+    let screen = Screen::new([(0, legs.as_slice())].into_iter());
+    drop(screen.suspects(&Verdicts::default()));
 }
 
 /// An account's legs as a property test draws them: few shapes, so that they fill up and empty.

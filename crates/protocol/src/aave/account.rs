@@ -4,13 +4,14 @@
 //! market's base currency: US dollars with eight decimals in V3, ether with eighteen in most V2 markets.
 //!
 //! One account in a pool is valued by [`account_data`]; many accounts under the same prices by a [`Valuation`], which
-//! rolls every index forward once. Both feed the same sums, so they cannot disagree.
+//! rolls every index forward once. Both feed the same sums. What the pool passes over, a reserve it does not list or a category it
+//! does not know, a valuation refuses.
 
 use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
 
-use super::config::{CollateralTerms, EMode, ReserveId, UserFlags};
+use super::config::{CollateralTerms, EMode, MAX_RESERVES, ReserveId, UserFlags};
 use super::math::{
     Bps, Checked, MathError, RAY_DECIMALS, Ray, Rounding, Wad, add, div, mul, narrow, narrow_mul_div_pow10,
     percent_mul, percent_mul_half_up, value, wad_div_half_up,
@@ -369,7 +370,7 @@ impl Valuation {
     /// Rolls every reserve forward once.
     ///
     /// # Errors
-    /// A product leaves 256 bits, time runs back, or a reserve has no price.
+    /// A product leaves 256 bits, time runs back, a reserve has no price, or there are more reserves than a pool lists.
     pub fn new(
         revision: Revision,
         reserves: &[Reserve],
@@ -377,9 +378,12 @@ impl Valuation {
         block: &Block,
     ) -> Checked<Self> {
         let rules = revision.rules();
+        if reserves.len() > usize::from(MAX_RESERVES) {
+            return Err(MathError::Overflow);
+        }
         let row = |number: u8| -> Checked<Vec<(Quote, bool)>> {
             let category = category_of(rules, e_modes, number);
-            (0..)
+            (0..MAX_RESERVES)
                 .map(ReserveId)
                 .zip(reserves)
                 .map(|(id, reserve)| {

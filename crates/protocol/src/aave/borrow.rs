@@ -14,7 +14,7 @@ use super::pool::{Executed, Pool, RateMode};
 use super::rates::Usage;
 use super::refusal::{Allowed, Refusal};
 use super::reserve::ReserveCache;
-use super::revision::{EModeRule, Revision, Scaling};
+use super::revision::{Checks, EModeRule, Scaling};
 use super::supply::{require, require_usable};
 
 /// A stable loan takes at most this share of the liquidity, `MAX_STABLE_RATE_BORROW_SIZE_PERCENT`.
@@ -37,14 +37,14 @@ impl Pool {
     ) -> Allowed<Executed> {
         let rules = self.rules();
         // V2 checks before it brings the reserve up to date: its views accrue where the update may not.
-        if self.revision == Revision::V2 {
+        if rules.checks == Checks::Foretold {
             self.validate_borrow_v2(user, id, amount, mode, block)?;
         }
         let mut cache = self.accrue(id, block)?;
-        match rules.scaling {
-            Scaling::HalfUp if self.revision == Revision::V2 => {}
-            Scaling::HalfUp => self.validate_borrow(user, id, amount, mode, &cache, block)?,
-            Scaling::Protocol => {
+        match rules.checks {
+            Checks::Foretold => {}
+            Checks::BeforeDebt => self.validate_borrow(user, id, amount, mode, &cache, block)?,
+            Checks::AfterDebt => {
                 let scaled = rules.scaling.borrowed(amount, cache.variable_borrow_index)?;
                 self.validate_borrow_scaled(user, id, scaled, mode, &cache, block)?;
             }
@@ -66,7 +66,7 @@ impl Pool {
         }
         self.update_rates(id, &cache, U256::ZERO, amount, block)?;
         self.release(id, amount)?;
-        if rules.scaling == Scaling::Protocol {
+        if rules.checks == Checks::AfterDebt {
             self.require_covered(user, block)?;
         }
         Ok(Executed::Borrowed(amount))
@@ -114,6 +114,8 @@ impl Pool {
             require(supply >= amount, Refusal::InvalidAmount)?;
         }
         self.require_sentinel_allows(block)?;
+        let has_mode = self.rules().stable_debt || mode == RateMode::Variable;
+        require(has_mode, Refusal::InvalidInterestRateModeSelected)?;
         require_below_borrow_cap(&config, || {
             let found = cache.found_scaled_variable_debt();
             let owed = self.rules().scaling.debt_balance(found, cache.variable_borrow_index)?;
@@ -144,7 +146,13 @@ impl Pool {
         let owed = scaling.debt_balance(scaled, cache.variable_borrow_index)?;
         require_usable(&config)?;
         require(!config.frozen, Refusal::ReserveFrozen)?;
-        self.require_e_mode_allows(user, id, &config)?;
+        // In 3.5 the reserve's own switch counts for everyone, and the category is asked last.
+        let category_alone = matches!(self.rules().e_mode, EModeRule::LtvZero | EModeRule::Isolated);
+        if category_alone {
+            self.require_e_mode_allows(user, id, &config)?;
+        } else {
+            require(config.borrowing, Refusal::BorrowingNotEnabled)?;
+        }
         let supply = self.reserve(id)?.total_supply(self.rules(), block.now)?;
         require(supply >= owed, Refusal::InvalidAmount)?;
         self.require_sentinel_allows(block)?;
@@ -152,6 +160,9 @@ impl Pool {
         require_below_borrow_cap(&config, || {
             scaling.debt_balance(add(cache.found_scaled_variable_debt(), scaled)?, cache.variable_borrow_index)
         })?;
+        if !category_alone {
+            self.require_e_mode_allows(user, id, &config)?;
+        }
         self.require_siloed_allows(user, id, &config)
     }
 
@@ -189,8 +200,8 @@ impl Pool {
     ) -> Allowed<()> {
         let data = self.account_data(user, block)?;
         require(!data.total_collateral.is_zero(), Refusal::CollateralBalanceIsZero)?;
-        let is_v2 = self.revision == Revision::V2;
-        require(is_v2 || data.ltv.0 != 0, Refusal::LtvValidationFailed)?;
+        let lends = data.ltv.0 != 0 || self.rules().checks == Checks::Foretold;
+        require(lends, Refusal::LtvValidationFailed)?;
         let is_healthy = data.health_factor > LIQUIDATION_HEALTH_FACTOR;
         require(is_healthy, Refusal::HealthFactorLowerThanLiquidationThreshold)?;
         // In a category with a price of its own, debt is valued at it.
@@ -415,7 +426,7 @@ impl Pool {
         mode: RateMode,
         block: &Block,
     ) -> Allowed<Repayment> {
-        let is_v2 = self.revision == Revision::V2;
+        let is_v2 = self.rules().checks == Checks::Foretold;
         // V2 reads the debt before it brings the reserve up to date: its views accrue where the update may not.
         let early = if is_v2 { Some(self.debts(on_behalf_of, id, block)?) } else { None };
         let config = self.reserve(id)?.config;
@@ -428,8 +439,7 @@ impl Pool {
             None => self.debts(on_behalf_of, id, block)?,
         };
         require(!amount.is_zero(), Refusal::InvalidAmount)?;
-        let scaled_since_3_5 = self.rules().scaling == Scaling::Protocol;
-        require(!scaled_since_3_5 || mode == RateMode::Variable, Refusal::InvalidInterestRateModeSelected)?;
+        require(self.rules().stable_debt || mode == RateMode::Variable, Refusal::InvalidInterestRateModeSelected)?;
         let owed = match mode {
             RateMode::Stable => stable,
             RateMode::Variable => variable,
@@ -485,10 +495,7 @@ impl Pool {
             }
             RateMode::Variable => {
                 let burnt = self.burn_debt(user, id, paid, cache)?;
-                match self.rules().scaling {
-                    Scaling::HalfUp => paid == repayment.all,
-                    Scaling::Protocol => burnt,
-                }
+                if self.rules().bit_follows_scaled_debt { burnt } else { paid == repayment.all }
             }
         };
         self.update_rates(id, &repayment.cache, added, U256::ZERO, block)?;
@@ -510,7 +517,7 @@ impl Pool {
     ) -> Allowed<Executed> {
         let early = self.debts(user, id, block)?;
         let mut cache = self.accrue(id, block)?;
-        let is_v2 = self.revision == Revision::V2;
+        let is_v2 = self.rules().checks == Checks::Foretold;
         let (stable, variable) = if is_v2 { early } else { self.debts(user, id, block)? };
         let config = self.reserve(id)?.config;
         require_usable(&config)?;
@@ -536,11 +543,12 @@ impl Pool {
 
     pub(super) fn rebalance_stable_rate(&mut self, user: Address, id: ReserveId, block: &Block) -> Allowed<Executed> {
         let owed_before = self.position(user, id).stable.balance(self.rules(), block.now)?;
-        if self.revision == Revision::V2 {
+        let is_v2 = self.rules().checks == Checks::Foretold;
+        if is_v2 {
             self.require_rebalance_v2(id, block)?;
         }
         let mut cache = self.accrue(id, block)?;
-        if self.revision != Revision::V2 {
+        if !is_v2 {
             self.require_rebalance(id, &cache, block)?;
         }
         self.repay_stable(user, id, owed_before, &mut cache, block)?;

@@ -110,7 +110,8 @@ impl Field {
     }
 
     fn write(self, value: impl Into<u64>) -> U256 {
-        U256::from(value.into()).wrapping_shl(self.at)
+        let mask = u64::MAX >> (64_usize.saturating_sub(self.bits));
+        U256::from(value.into() & mask).wrapping_shl(self.at)
     }
 }
 
@@ -143,7 +144,7 @@ impl ReserveConfig {
         }
     }
 
-    /// The word that [`from_word`](Self::from_word) reads. Caps and ceilings must fit their fields.
+    /// The word that [`from_word`](Self::from_word) reads. Caps and ceilings keep the bits their fields have.
     #[must_use]
     pub fn to_word(&self) -> U256 {
         [

@@ -108,7 +108,8 @@ impl Pair {
         let (collateral_unit, debt_unit) = (unit(self.collateral_decimals)?, unit(self.debt_decimals)?);
         let paid = mul(mul(self.debt_price, debt_to_cover)?, collateral_unit)?;
         let per_collateral = mul(self.collateral_price, debt_unit)?;
-        let most = if revision == Revision::V2 {
+        let is_v2 = revision.rules().liquidation == LiquidationOrder::V2;
+        let most = if is_v2 {
             // V2 applies the bonus before it divides.
             div(percent_mul_half_up(paid, self.bonus)?, per_collateral)?
         } else {
@@ -121,7 +122,7 @@ impl Pair {
         } else {
             (most, debt_to_cover)
         };
-        let fee = if revision == Revision::V2 || self.protocol_fee.0 == 0 {
+        let fee = if is_v2 || self.protocol_fee.0 == 0 {
             U256::ZERO
         } else {
             let bonus = sub(collateral, percent_div(collateral, self.bonus, rounding.without_bonus)?)?;
@@ -271,6 +272,7 @@ impl Pool {
 
     /// 3.0 to 3.2.
     fn liquidate_v3_0(&mut self, call: &LiquidationCall, block: &Block) -> Allowed<Liquidated> {
+        let held = self.reserve(call.collateral)?.liquidity;
         let mut cache = self.accrue(call.debt, block)?;
         let data = self.account_data(call.borrower, block)?;
         let debts = self.debts(call.borrower, call.debt, block)?;
@@ -294,6 +296,7 @@ impl Pool {
             self.reduce_isolated_debt(isolated, call.debt, amounts.debt)?;
         }
         self.hand_over(call, amounts.collateral, block)?;
+        require_held(call, amounts.collateral, held)?;
         let index = self.reserve(call.collateral)?.normalized_income(block.now)?;
         let fee = self.pay_fee(call, amounts.fee, index, counts_fee)?;
         if !counts_fee && amounts.collateral == found.collateral {
@@ -332,18 +335,11 @@ impl Pool {
         }
         let mut deficits = Vec::new();
         let ceiling = self.reserve(call.collateral)?.config.debt_ceiling;
-        let isolated = match order {
-            LiquidationOrder::V3_3 => self.isolation(call.borrower)?.map(|(id, _)| id),
-            LiquidationOrder::V2
-            | LiquidationOrder::V3_0_0
-            | LiquidationOrder::V3_0_2
-            | LiquidationOrder::V3_5
-            | LiquidationOrder::V3_7 => (rules.isolation && ceiling != 0).then_some(call.collateral),
-        };
         let step = DebtStep { id: call.debt, owed: debt, repaid: amounts.debt, write_off: leaves.nothing };
         deficits.extend(self.burn_or_write_off(call.borrower, step, &mut debt_cache, block)?);
-        if let Some(isolated) = isolated {
-            self.reduce_isolated_debt(isolated, call.debt, amounts.debt)?;
+        // The collateral itself is asked, since the borrower's bit for it may be gone by now.
+        if rules.isolation && ceiling != 0 {
+            self.reduce_isolated_debt(call.collateral, call.debt, amounts.debt)?;
         }
         if call.collateral == call.debt {
             collateral_cache.scaled_variable_debt = debt_cache.scaled_variable_debt;
@@ -355,8 +351,10 @@ impl Pool {
             let scaled = rules.scaling.withdrawn(amounts.collateral, collateral_cache.liquidity_index)?;
             self.burn_supply(call.borrower, call.collateral, scaled)?;
         }
-        // In the same asset the repayment is booked before the collateral leaves, but its tokens arrive after.
-        require(call.receive_a_token || amounts.collateral <= held, Refusal::NotEnoughLiquidity)?;
+        require_held(call, amounts.collateral, held)?;
+        if leaves.no_collateral_of_this {
+            self.restore_own_collateral(call)?;
+        }
         let fee = self.pay_fee(call, amounts.fee, index, true)?;
         if leaves.nothing {
             deficits.extend(self.write_off_all(call.borrower, block)?);
@@ -445,8 +443,10 @@ impl Pool {
     ) -> Allowed<Option<(ReserveId, U256)>> {
         let DebtStep { id, owed, repaid, write_off } = step;
         let burnt = if write_off { owed } else { repaid };
-        let is_gone = owed.is_zero() || self.burn_debt(borrower, id, burnt, cache)?;
+        let is_burnt = owed.is_zero() || self.burn_debt(borrower, id, burnt, cache)?;
         let outstanding = sub(owed, repaid)?;
+        let is_paid = write_off || outstanding.is_zero();
+        let is_gone = if self.rules().bit_follows_scaled_debt { is_burnt } else { is_paid };
         let deficit = (write_off && !outstanding.is_zero()).then_some((id, outstanding));
         if deficit.is_some() {
             let reserve = self.reserve_mut(id)?;
@@ -498,6 +498,15 @@ impl Pool {
         Ok(())
     }
 
+    /// 3.3: who liquidates himself of all his collateral and takes supplied tokens keeps using them as collateral.
+    fn restore_own_collateral(&mut self, call: &LiquidationCall) -> Allowed<()> {
+        let is_own = call.receive_a_token && call.borrower == call.liquidator;
+        if is_own && self.becomes_collateral(call.liquidator, call.collateral)? {
+            self.account_mut(call.liquidator).flags.set_collateral(call.collateral, true);
+        }
+        Ok(())
+    }
+
     /// Gives the treasury its share of the bonus, in supplied tokens; since 3.0.1 no more than is left.
     fn pay_fee(
         &mut self,
@@ -530,6 +539,11 @@ impl Pool {
         let rules = self.rules();
         Ok(self.reserve_mut(call.debt)?.receive(rules, amount)?)
     }
+}
+
+/// In the same asset the repayment may be booked before the collateral leaves, but its tokens arrive after.
+fn require_held(call: &LiquidationCall, collateral: U256, held: U256) -> Allowed<()> {
+    require(call.receive_a_token || collateral <= held, Refusal::NotEnoughLiquidity)
 }
 
 /// One debt of a borrower, and what becomes of it.

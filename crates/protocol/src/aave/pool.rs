@@ -13,7 +13,7 @@ use super::liquidation::{Liquidated, LiquidationCall};
 use super::math::{Checked, add, fits, sub};
 use super::refusal::{Allowed, Refusal};
 use super::reserve::{Reserve, ReserveCache};
-use super::revision::{EModeRule, Revision, Rules};
+use super::revision::{Checks, EModeRule, Revision, Rules};
 
 /// One market's pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,6 +241,7 @@ impl Pool {
         if self.is_paused && !matches!(action, Action::Transfer { .. }) {
             return Err(Refusal::ReservePaused);
         }
+        self.require_known(action)?;
         match *action {
             Action::Supply { on_behalf_of, reserve, amount, .. } => self.supply(on_behalf_of, reserve, amount, block),
             Action::Withdraw { user, reserve, amount } => self.withdraw(user, reserve, amount, block),
@@ -260,6 +261,25 @@ impl Pool {
             Action::CoverDeficit { user, reserve, amount } => self.cover_deficit(user, reserve, amount, block),
             Action::Liquidate(call) => self.liquidate(&call, block).map(Executed::Liquidated),
         }
+    }
+
+    /// Whether the revision has such an action at all.
+    fn require_known(&self, action: &Action) -> Allowed<()> {
+        let rules = self.rules();
+        let is_known = match action {
+            Action::SwapRateMode { .. } | Action::RebalanceStableRate { .. } => rules.stable_debt,
+            Action::SetEMode { .. } => rules.e_mode != EModeRule::None,
+            Action::RepayWithSupply { .. } | Action::MintToTreasury { .. } => !rules.mints_treasury_at_once,
+            Action::CoverDeficit { .. } => rules.writes_off_bad_debt(),
+            Action::Supply { .. }
+            | Action::Withdraw { .. }
+            | Action::Borrow { .. }
+            | Action::Repay { .. }
+            | Action::Transfer { .. }
+            | Action::UseAsCollateral { .. }
+            | Action::Liquidate(_) => true,
+        };
+        if is_known { Ok(()) } else { Err(Refusal::UnknownAction) }
     }
 
     /// Copies what an action may change: the reserves and accounts it names, and what follows from them.
@@ -383,7 +403,11 @@ impl Pool {
         if reserve.liquidity.saturating_add(added) < taken {
             return Err(Refusal::NotEnoughLiquidity);
         }
-        let fresh = if revision == Revision::V2 { Some(reserve.cache(revision.rules(), block.now)?) } else { None };
+        let fresh = if revision.rules().checks == Checks::Foretold {
+            Some(reserve.cache(revision.rules(), block.now)?)
+        } else {
+            None
+        };
         Ok(reserve.update_rates(revision, fresh.as_ref().unwrap_or(cache), added, taken)?)
     }
 

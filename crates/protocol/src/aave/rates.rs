@@ -7,7 +7,7 @@
 use alloy_primitives::U256;
 
 use super::math::{Bps, Checked, Ray, add, percent_mul_half_up, ray_div_half_up, ray_mul_half_up, sub, wad_to_ray};
-use super::revision::{Revision, Rules};
+use super::revision::{Revision, Rules, Strategy};
 
 /// The parameters of a reserve's strategy; yearly rates and ratios in rays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,7 +77,7 @@ impl RateModel {
     pub fn rates(&self, revision: Revision, usage: &Usage) -> Checked<Rates> {
         let rules = revision.rules();
         let total = add(usage.stable_debt, usage.variable_debt)?;
-        if total.is_zero() && rules.virtual_liquidity {
+        if total.is_zero() && rules.strategy == Strategy::VariableOnly {
             return Ok(Rates { variable: self.base, ..Rates::default() });
         }
         let (borrow_usage, supply_usage) = if total.is_zero() {
@@ -111,7 +111,7 @@ impl RateModel {
         }
         let scaled = |slope: Ray| ray_div_half_up(ray_mul_half_up(slope.0, usage)?, optimal);
         // V2 divides before it multiplies, for the stable rate alone.
-        let stable_gain = if rules.mints_treasury_at_once {
+        let stable_gain = if rules.strategy == Strategy::MarketRate {
             ray_mul_half_up(self.stable_slope_1.0, Ray(ray_div_half_up(usage.0, optimal)?))?
         } else {
             scaled(self.stable_slope_1)?
@@ -121,11 +121,11 @@ impl RateModel {
 
     /// The stable rate with what an excess of stable debt adds; zero where there is no stable debt.
     fn stable_rate(&self, rules: &Rules, rate: Ray, stable_debt: U256, total: U256) -> Checked<Ray> {
-        if rules.virtual_liquidity {
-            return Ok(Ray::ZERO);
-        }
-        if rules.mints_treasury_at_once || total.is_zero() {
-            return Ok(rate);
+        match rules.strategy {
+            Strategy::VariableOnly => return Ok(Ray::ZERO),
+            Strategy::MarketRate => return Ok(rate),
+            Strategy::StableShare if total.is_zero() => return Ok(rate),
+            Strategy::StableShare => {}
         }
         let share = Ray(ray_div_half_up(stable_debt, Ray(total))?);
         if share <= self.optimal_stable_share {

@@ -4,11 +4,14 @@ use std::fmt;
 
 use super::math::MathError;
 
-/// A revert. Variants are named after the custom errors of 3.4+; [`code`](Self::code) gives the older numbers.
+/// A revert. Variants are named after the custom errors of 3.4 to 3.6 where there is one; [`codes`](Self::codes) gives the
+/// older numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// A calculation leaves its width; the contract panics or reverts without a word.
     Arithmetic(MathError),
+    /// The revision has no such action.
+    UnknownAction,
     /// The reserve holds less than is taken.
     NotEnoughLiquidity,
     /// The amount is zero.
@@ -118,6 +121,7 @@ impl Refusal {
     pub const fn codes(self) -> (Option<u8>, Option<u8>) {
         match self {
             Self::Arithmetic(_)
+            | Self::UnknownAction
             | Self::AssetNotListed
             | Self::NotBorrowableInEMode
             | Self::InvalidDebtInEmode

@@ -325,7 +325,7 @@ impl Reserve {
         let available = sub(add(self.liquidity, added)?, taken)?;
         let usage = Usage {
             available,
-            // A deficit dilutes suppliers just as bridged supply did; no revision has both.
+            // A deficit dilutes suppliers just as bridged supply does.
             unbacked: add(self.unbacked, self.deficit)?,
             stable_debt: cache.total_stable_debt,
             average_stable_rate: cache.average_stable_rate,

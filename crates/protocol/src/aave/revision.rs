@@ -59,6 +59,29 @@ pub enum Scaling {
     Protocol,
 }
 
+/// When an action's conditions are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checks {
+    /// Before anything accrues, from the tokens' views, which accrue where the update may not; whether a withdrawal leaves
+    /// the account healthy is foretold from its averages (V2).
+    Foretold,
+    /// After accrual, and a borrow's cover before its debt is there (3.0 to 3.4).
+    BeforeDebt,
+    /// After accrual, in scaled amounts, and a borrow's cover once its debt is there (3.5+).
+    AfterDebt,
+}
+
+/// The interest-rate strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// The stable rate starts at a market rate and divides before it multiplies (V2).
+    MarketRate,
+    /// The stable rate starts at the variable slope and rises with the share of stable debt (3.0).
+    StableShare,
+    /// Variable rates only; nothing is earned where nothing is owed (3.1+).
+    VariableOnly,
+}
+
 /// How e-mode categories name their assets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EModeRule {
@@ -122,6 +145,10 @@ pub struct Rules {
     pub e_mode: EModeRule,
     /// Stable debt exists (to 3.1).
     pub stable_debt: bool,
+    /// When conditions are checked.
+    pub checks: Checks,
+    /// The interest-rate strategy.
+    pub strategy: Strategy,
     /// The treasury's share is minted as it accrues (V2), not collected in `accruedToTreasury`.
     pub mints_treasury_at_once: bool,
     /// Pool-wide liquidity is booked, not read from the token's balance (3.1+).
@@ -140,10 +167,29 @@ pub struct Rules {
     pub cap_counts_treasury: bool,
     /// Only a reserve with a loan-to-value can be switched on as collateral, and an isolated one only by hand (3.0.1+).
     pub collateral_needs_ltv: bool,
+    /// A first supply is collateral, whatever it lends (V2).
+    pub supply_is_collateral: bool,
+    /// Entering a category is checked against the health factor also from none (3.2+).
+    pub checks_e_mode_entry: bool,
+    /// Entering the category one is in does nothing (3.4+).
+    pub same_e_mode_is_nothing: bool,
+    /// The borrowing bit goes with the last scaled debt (3.4+), not where what was repaid equals the balance.
+    pub bit_follows_scaled_debt: bool,
     /// Receiving supplied tokens by transfer or liquidation switches them on as collateral (to 3.5).
     pub collateral_on_receipt: bool,
     /// The procedure of `liquidationCall`.
     pub liquidation: LiquidationOrder,
+}
+
+impl Rules {
+    /// Debt that no collateral is left for becomes a deficit (3.3+).
+    #[must_use]
+    pub const fn writes_off_bad_debt(&self) -> bool {
+        match self.liquidation {
+            LiquidationOrder::V2 | LiquidationOrder::V3_0_0 | LiquidationOrder::V3_0_2 => false,
+            LiquidationOrder::V3_3 | LiquidationOrder::V3_5 | LiquidationOrder::V3_7 => true,
+        }
+    }
 }
 
 impl Revision {
@@ -211,6 +257,8 @@ const V2: Rules = Rules {
     tracks_zero_ltv: false,
     e_mode: EModeRule::None,
     stable_debt: true,
+    checks: Checks::Foretold,
+    strategy: Strategy::MarketRate,
     mints_treasury_at_once: true,
     virtual_liquidity: false,
     sentinel: false,
@@ -220,6 +268,10 @@ const V2: Rules = Rules {
     repay_waits_a_block: false,
     cap_counts_treasury: false,
     collateral_needs_ltv: false,
+    supply_is_collateral: true,
+    checks_e_mode_entry: false,
+    same_e_mode_is_nothing: false,
+    bit_follows_scaled_debt: false,
     collateral_on_receipt: true,
     liquidation: LiquidationOrder::V2,
 };
@@ -229,10 +281,13 @@ const V3_0_0: Rules = Rules {
     balance_bits: 128,
     tracks_zero_ltv: true,
     e_mode: EModeRule::OneCategory,
+    checks: Checks::BeforeDebt,
+    strategy: Strategy::StableShare,
     mints_treasury_at_once: false,
     sentinel: true,
     isolation: true,
     repay_waits_a_block: true,
+    supply_is_collateral: false,
     liquidation: LiquidationOrder::V3_0_0,
     ..V2
 };
@@ -246,17 +301,30 @@ const V3_0_2: Rules = Rules {
     ..V3_0_0
 };
 
-const V3_1: Rules = Rules { evidence: Evidence::Tables, virtual_liquidity: true, grace_period: true, ..V3_0_2 };
+const V3_1: Rules = Rules {
+    evidence: Evidence::Tables,
+    strategy: Strategy::VariableOnly,
+    virtual_liquidity: true,
+    grace_period: true,
+    ..V3_0_2
+};
 
-const V3_2: Rules = Rules { e_mode: EModeRule::Bitmaps, stable_debt: false, ..V3_1 };
+const V3_2: Rules = Rules { e_mode: EModeRule::Bitmaps, checks_e_mode_entry: true, stable_debt: false, ..V3_1 };
 
 const V3_3: Rules = Rules { liquidation: LiquidationOrder::V3_3, ..V3_2 };
 
-const V3_4: Rules = Rules { compounding: Compounding::Taylor, forbids_self_liquidation: true, ..V3_3 };
+const V3_4: Rules = Rules {
+    compounding: Compounding::Taylor,
+    balance_bits: 120,
+    forbids_self_liquidation: true,
+    same_e_mode_is_nothing: true,
+    bit_follows_scaled_debt: true,
+    ..V3_3
+};
 
 const V3_5: Rules = Rules {
     scaling: Scaling::Protocol,
-    balance_bits: 120,
+    checks: Checks::AfterDebt,
     debt_value: Rounding::Ceil,
     unaveraged_health: true,
     borrowing_power: Rounding::Floor,

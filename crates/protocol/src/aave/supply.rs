@@ -13,7 +13,7 @@ use super::math::{
 };
 use super::pool::{Executed, Pool};
 use super::refusal::{Allowed, Refusal};
-use super::revision::{EModeRule, Revision, Scaling};
+use super::revision::{Checks, EModeRule, Scaling};
 
 impl Pool {
     pub(super) fn supply(&mut self, user: Address, id: ReserveId, amount: U256, block: &Block) -> Allowed<Executed> {
@@ -57,10 +57,10 @@ impl Pool {
 
     /// Whether a first supply, or a first receipt to 3.5, is switched on as collateral by itself.
     pub(super) fn becomes_collateral(&self, user: Address, id: ReserveId) -> Allowed<bool> {
-        if self.revision == Revision::V2 {
+        let rules = self.rules();
+        if rules.supply_is_collateral {
             return Ok(true);
         }
-        let rules = self.rules();
         let is_isolated = rules.isolation && self.reserve(id)?.config.debt_ceiling != 0;
         Ok(!(rules.collateral_needs_ltv && is_isolated) && self.can_be_collateral(user, id)?)
     }
@@ -88,15 +88,21 @@ impl Pool {
     /// To 3.4 the balance decides what can be withdrawn.
     fn withdraw_half_up(&mut self, user: Address, id: ReserveId, amount: U256, block: &Block) -> Allowed<Executed> {
         let rules = self.rules();
+        let is_foretold = rules.checks == Checks::Foretold;
+        // The balance is the same before and after accrual; what differs is which refusal comes first.
+        let early = if is_foretold { None } else { Some(self.accrue(id, block)?) };
         let balance = self.supply_balance(user, id, block)?;
         let amount = if amount == U256::MAX { balance } else { amount };
         require(!amount.is_zero(), Refusal::InvalidAmount)?;
         require(amount <= balance, Refusal::NotEnoughAvailableUserBalance)?;
         require_usable(&self.reserve(id)?.config)?;
-        if self.revision == Revision::V2 && !self.decrease_allowed(user, id, amount, block)? {
+        if is_foretold && !self.decrease_allowed(user, id, amount, block)? {
             return Err(Refusal::TransferNotAllowed);
         }
-        let cache = self.accrue(id, block)?;
+        let cache = match early {
+            Some(cache) => cache,
+            None => self.accrue(id, block)?,
+        };
         self.update_rates(id, &cache, U256::ZERO, amount, block)?;
         let was_collateral = self.flags(user).is_collateral(id);
         if amount == balance {
@@ -104,7 +110,7 @@ impl Pool {
         }
         self.burn_supply(user, id, rules.scaling.withdrawn(amount, cache.liquidity_index)?)?;
         self.release(id, amount)?;
-        if self.revision != Revision::V2 && was_collateral && self.flags(user).is_borrowing_any() {
+        if rules.checks != Checks::Foretold && was_collateral && self.flags(user).is_borrowing_any() {
             self.require_healthy_without(user, id, block)?;
         }
         Ok(Executed::Withdrawn(amount))
@@ -190,7 +196,7 @@ impl Pool {
             Scaling::Protocol if from != to && !scaled.is_zero() => {
                 self.settle_collateral(from, id, scaled == held, block)?;
             }
-            Scaling::HalfUp if self.revision == Revision::V2 => {
+            Scaling::HalfUp if rules.checks == Checks::Foretold => {
                 let account = self.accounts.get(&from).cloned().unwrap_or_default();
                 let data = account_data(self.revision, &self.reserves, &self.e_modes, &account, block)?;
                 require(!data.is_liquidatable(), Refusal::TransferNotAllowed)?;
@@ -224,7 +230,7 @@ impl Pool {
     ) -> Allowed<Executed> {
         let is_on = self.flags(user).is_collateral(id);
         let config = self.reserve(id)?.config;
-        if self.revision == Revision::V2 {
+        if self.rules().checks == Checks::Foretold {
             let balance = self.supply_balance(user, id, block)?;
             require(!balance.is_zero(), Refusal::UnderlyingBalanceZero)?;
             let allowed = on || self.decrease_allowed(user, id, balance, block)?;
@@ -258,10 +264,10 @@ impl Pool {
     }
 
     pub(super) fn set_e_mode(&mut self, user: Address, category: u8, block: &Block) -> Allowed<Executed> {
-        let rule = self.rules().e_mode;
+        let rules = self.rules();
+        let rule = rules.e_mode;
         let previous = self.accounts.get(&user).map_or(0, |account| account.e_mode);
-        let always_checked = matches!(rule, EModeRule::LtvZero | EModeRule::Isolated);
-        if always_checked && previous == category {
+        if rules.same_e_mode_is_nothing && previous == category {
             return Ok(Executed::Unchanged);
         }
         let terms = self.e_modes.get(&category).copied().unwrap_or_default();
@@ -282,10 +288,10 @@ impl Pool {
                 }
             };
             require(allowed || !flags.is_borrowing(id), refusal)?;
-            let lends = !always_checked || !flags.is_collateral(id) || !self.lends_nothing(user, id)?;
-            require(lends, Refusal::InvalidCollateralInEmode)?;
+            let must_lend = matches!(rule, EModeRule::LtvZero | EModeRule::Isolated) && flags.is_collateral(id);
+            require(!must_lend || !self.lends_nothing(user, id)?, Refusal::InvalidCollateralInEmode)?;
         }
-        if always_checked || previous != 0 {
+        if rules.checks_e_mode_entry || previous != 0 {
             self.require_healthy(user, block)?;
         }
         Ok(Executed::Done)

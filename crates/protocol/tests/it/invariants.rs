@@ -301,8 +301,7 @@ fn scaled_totals_are_the_sum_of_scaled_balances() {
     });
 }
 
-/// Exact since 3.5, for every account and every action of anybody, but for one's own entering of a category from none,
-/// which is not checked before 3.6 and may bring a lower threshold since categories are bitmaps.
+/// Exact since 3.5, for every account and every action of anybody. Entering a category from none is not checked before 3.2.
 ///
 /// To 3.4 an account at the threshold to a basis point may fall below it: collateral it gains or switches on lowers the
 /// floored average threshold of all it has, and rounding may add a unit to its debt. Nothing checks that.
@@ -313,7 +312,7 @@ fn no_healthy_account_becomes_liquidatable_except_by_price_time_or_configuration
         for user in everybody() {
             let (Some(before), Some(after)) = (data(&turn.before, user), data(&turn.after, user)) else { continue };
             let enters = matches!(turn.action, Action::SetEMode { user: who, .. } if who == user);
-            let unchecked = enters && turn.revision() <= Revision::V3_5;
+            let unchecked = enters && turn.revision() <= Revision::V3_1;
             if before.is_liquidatable() || !after.is_liquidatable() || unchecked {
                 continue;
             }
