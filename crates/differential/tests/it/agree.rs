@@ -5,9 +5,12 @@
 use std::time::Instant;
 
 use differential::deploy::Deployer;
+use differential::mirror;
 use differential::prove::{LIFE, Tally, live, seed};
 use differential::shrink;
 use differential::world::Version;
+use protocol::aave::Revision;
+use protocol::aave::revision::Evidence;
 
 use crate::contracts;
 
@@ -37,6 +40,14 @@ fn agree(version: Version) {
     assert!(2 * done > asked, "{version:?}: only {done} of {asked} steps of users were done");
     let liquidations = tally.done("liquidate");
     assert!(40 * liquidations > STEPS, "{version:?}: only {liquidations} liquidations");
+}
+
+#[test]
+fn the_table_says_which_revisions_are_compared_here() {
+    for revision in Revision::ALL {
+        let is_compared = Version::ALL.iter().any(|version| mirror::revision(*version) == revision);
+        assert_eq!(is_compared, revision.rules().evidence == Evidence::Contracts, "{revision:?}");
+    }
 }
 
 #[test]

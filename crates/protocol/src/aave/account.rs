@@ -4,8 +4,8 @@
 //! market's base currency: US dollars with eight decimals in V3, ether with eighteen in most V2 markets.
 //!
 //! One account in a pool is valued by [`account_data`]; many accounts under the same prices by a [`Valuation`], which
-//! rolls every index forward once. Both feed the same sums. What the pool passes over, a reserve it does not list or a category it
-//! does not know, a valuation refuses.
+//! rolls every index forward once. Both feed the same sums. What the pool passes over, a reserve it does not list or a
+//! category it does not know, a valuation refuses.
 
 use std::collections::BTreeMap;
 

@@ -17,7 +17,8 @@
 //! * [`v4`]: V4's hub and spoke, their positions and liquidations, known from published tables only.
 //!
 //! What this module does not do: it reads no chain (see the crate `source`), it moves no tokens between wallets (a
-//! liquidator is assumed to hold what he repays), and it knows no flash loans, bridges or delegation.
+//! liquidator is assumed to hold what he repays), and it knows no flash loans, bridges or delegation. GHO before 3.4, whose
+//! debt was discounted for some and whose liquidity nobody supplied, is not restated: ask the chain.
 
 pub mod account;
 mod borrow;

@@ -22,7 +22,8 @@
 //! and a bisection finds where it passes 1. Two things disturb that. Within a few units of there rounding can make it
 //! pass 1 several times; the amount found is one such place: it is on one side, and one more unit on the other. And to
 //! 3.4, with several collaterals, the floored average threshold falls a basis point at a time as collateral above the
-//! average leaves; between two jumps the health factor is as stated, so each stretch between them is searched by itself.
+//! average leaves; between two jumps the health factor is as stated, so an amount at which it passes 1 is searched in each
+//! stretch between them by itself. [`Aim::Health`] does not look past jumps: to 3.4 another amount may do a little better.
 
 use std::collections::BTreeMap;
 
