@@ -16,10 +16,10 @@ use protocol::aave::liquidation::{Liquidated, LiquidationCall};
 use protocol::aave::math::{Bps, Ray, Rounding, Wad, ray_div, ray_mul};
 use protocol::aave::pool::{Action, Executed, Outcome, RateMode};
 use protocol::aave::rates::RateModel;
-use protocol::aave::revision::{Compounding, EModeRule, LiquidationOrder, Scaling};
+use protocol::aave::revision::{Compounding, EModeRule, Scaling};
 
 use crate::recorded::number;
-use crate::world::{Bytes, NOW, Step, TREASURY, Taste, USERS, World, user};
+use crate::world::{Bytes, NOW, Step, Taste, USERS, World, everybody, user};
 use protocol::aave::reserve::{Reserve, StableTotals};
 
 /// Worlds of each revision that a sentence is tried in; each has up to fifty steps.
@@ -52,15 +52,6 @@ impl Turn {
     fn count(&self, [executed, refused, liquidations]: &mut [u32; 3]) {
         *(if matches!(self.outcome, Outcome::Executed(_)) { executed } else { refused }) += 1;
         *liquidations += u32::from(self.liquidated().is_some());
-    }
-
-    /// A liquidation of a debt with collateral in the same asset. In V2 and 3.0 the repayment arrives after the rates were
-    /// set without it, and until the next action suppliers earn as if it were lent; 3.5 and 3.6 accrue the treasury's
-    /// share twice.
-    fn misbooks(&self) -> bool {
-        let rules = self.before.pool.rules();
-        let same = self.liquidated().is_some_and(|(call, _)| call.collateral == call.debt);
-        same && (!rules.virtual_liquidity || rules.liquidation == LiquidationOrder::V3_5)
     }
 
     fn liquidated(&self) -> Option<(&LiquidationCall, &Liquidated)> {
@@ -109,17 +100,13 @@ fn live(
         let outcome = world.pool.apply(&action, &world.block);
         executed += u32::from(matches!(outcome, Outcome::Executed(_)));
         let mut turn = Turn { before, action, outcome, after: world, executed, misbooked };
-        misbooked |= turn.misbooks();
+        misbooked |= turn.before.misbooks(&turn.action) && matches!(turn.outcome, Outcome::Executed(_));
         turn.misbooked = misbooked;
         turn.count(&mut counted.borrow_mut());
         holds(&turn)?;
         world = turn.after;
     }
     Ok(())
-}
-
-fn everybody() -> impl Iterator<Item = Address> {
-    (0..USERS).map(user).chain([TREASURY])
 }
 
 fn data(world: &World, user: Address) -> Option<AccountData> {
@@ -189,30 +176,12 @@ fn after_any_liquidation_the_health_factor_rises_unless_the_position_is_beyond_r
     assert!(rose > 20 && fell_beyond_repair > 10);
 }
 
-/// What suppliers and the treasury may claim of a reserve, and what it has and is owed, at the interest an action would
-/// book. V2 and 3.0.0 book none on variable debt while suppliers earn none, though their views show it.
-fn balance_sheet(world: &World, id: usize) -> Option<(U256, U256)> {
-    let rules = world.pool.rules();
-    let reserve = &world.pool.reserves[id];
-    let number = ReserveId(u8::try_from(id).unwrap());
-    let income = reserve.normalized_income(world.block.now).ok()?;
-    let scaled = reserve.scaled_supply + reserve.accrued_to_treasury;
-    let claims = ray_mul(scaled, income, Rounding::Floor).ok()?;
-    let forgets = rules.nested_accrual && reserve.rates.liquidity == Ray::ZERO;
-    let shown = reserve.normalized_debt(rules, world.block.now).ok()?;
-    let index = if forgets { reserve.variable_borrow_index } else { shown };
-    let owed = ray_mul(reserve.scaled_variable_debt, index, Rounding::Ceil).ok()?;
-    let stable: Option<U256> = everybody()
-        .map(|user| world.pool.position(user, number).stable.balance(rules, world.block.now).ok())
-        .try_fold(U256::ZERO, |sum, debt| Some(sum + debt?));
-    Some((claims, reserve.liquidity + owed + stable? + reserve.deficit))
-}
-
 /// What is claimed of a reserve is there or owed: to the last unit since 3.5, and before but for half a scaled unit an
-/// action and, in V2, what the rate per second loses when it is floored.
+/// action and, in V2, what the rate per second loses when it is floored. Nor does an action make what backs the claims
+/// out of nothing: a deficit is no more than the debt it replaces.
 ///
 /// False after a liquidation that takes collateral of the asset it repays, except in 3.1 to 3.4 and in 3.7: see
-/// [`Turn::misbooks`], and [`a_liquidation_in_one_asset_pays_the_treasury_twice_in_3_5_and_3_6`] for how much.
+/// [`World::misbooks`], and [`a_liquidation_in_one_asset_pays_the_treasury_twice_in_3_5_and_3_6`] for how much.
 ///
 /// False to 3.1 where there was stable debt: the total that sets the rates grows by the average rate and is not the sum of
 /// what the accounts owe.
@@ -226,8 +195,12 @@ fn no_operation_creates_value() {
         let rules = turn.after.pool.rules();
         let without_stable = |(_, reserve): &(usize, &Reserve)| reserve.stable_debt == StableTotals::default();
         for (id, reserve) in turn.after.pool.reserves.iter().enumerate().filter(without_stable) {
-            let Some((claims, backing)) = balance_sheet(&turn.after, id) else { continue };
+            let (Some(before), Some(after)) = (turn.before.balance_sheet(id), turn.after.balance_sheet(id)) else {
+                continue;
+            };
+            let (claims, backing) = after;
             let missing = claims.saturating_sub(backing);
+            let gained = (backing + before.0).saturating_sub(claims + before.1);
             let mut largest = largest.borrow_mut();
             let slot = largest.entry(turn.revision()).or_default();
             *slot = (*slot).max(missing);
@@ -242,6 +215,8 @@ fn no_operation_creates_value() {
                 Scaling::Protocol => U256::ZERO,
             };
             prop_assert!(missing <= rounding, "{missing} of {claims} missing in reserve {id}: {turn:?}");
+            let gain = scaled_unit * U256::from(4);
+            prop_assert!(gained <= gain, "{gained} out of nothing in reserve {id}: {turn:?}");
         }
         Ok(())
     });
