@@ -1,8 +1,10 @@
-//! The contracts themselves: random worlds work, native pools agree with them, and old differences stay gone.
+//! The contracts themselves, and Aave's own library: random worlds work, native pools agree with both, and old
+//! differences stay gone.
 #![cfg(test)]
 
 mod agree;
 mod cases;
+mod math_utils;
 mod worlds;
 
 use differential::artifacts::{self, Artifacts};
