@@ -9,4 +9,6 @@ mod lido;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod revisions;
+#[cfg(test)]
 mod world;
