@@ -367,7 +367,9 @@ impl<'a> Generator<'a> {
             1..=3 => usual * U256::from(self.chance.within(30, 300)) / U256::from(100),
             _ => usual * U256::from(self.chance.within(900, 1_100)) / U256::from(1_000),
         };
-        Action::Price { reserve, price: price.max(U256::from(1)) }
+        // A source that answers nothing sends the oracle to its fallback, and there is none.
+        let fails = self.chance.below(100) == 0;
+        Action::Price { reserve, price: if fails { U256::ZERO } else { price.max(U256::from(1)) } }
     }
 
     fn seconds(&mut self) -> u64 {
