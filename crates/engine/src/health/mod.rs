@@ -1,9 +1,9 @@
 //! Which of many accounts need no exact look under given prices.
 //!
 //! A [`Screen`] holds the scaled balances of many accounts of one market as single-precision columns, built once and
-//! changed account by account. [`Factors`] are what one [`Valuation`] makes of them: prices, indexes and thresholds
+//! changed account by account. [`Factors`] are what one [`Valuation`](protocol::aave::account::Valuation) makes of them: prices, indexes and thresholds
 //! folded into one number a leg. [`Screen::evaluate`] then gives each account one of two verdicts: *healthy*, where the
-//! exact integer health factor of [`Valuation::account`] is certainly at least 1, or *suspect*, where the exact path must
+//! exact integer health factor of [`Valuation::account`](protocol::aave::account::Valuation::account) is certainly at least 1, or *suspect*, where the exact path must
 //! decide. It errs on that side alone.
 //!
 //! # What a verdict rests on

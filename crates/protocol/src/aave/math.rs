@@ -4,7 +4,7 @@
 //! bounds are on the *intermediate* product, which must fit 256 bits (with the half unit where rounding is half up).
 //!
 //! Sources: `WadRayMath`, `PercentageMath`, `MathUtils.mulDivCeil` (3.5+) and their namesakes in protocol-v2. Each
-//! function is first a [`reference`](self::reference), word for word what the contract computes, and then a faster
+//! function is first a [`mod@reference`], what the contract computes step by step, and then a faster
 //! path for operands below 2^128, which property tests hold equal to it.
 
 use alloy_primitives::U256;
