@@ -161,6 +161,8 @@ pub struct Rules {
     pub grace_period: bool,
     /// Nobody liquidates himself (3.4+).
     pub forbids_self_liquidation: bool,
+    /// A full withdrawal's collateral bit goes only after the health factor was checked, with all prices asked (3.0.0).
+    pub bit_outlives_withdrawal: bool,
     /// A debt cannot be repaid in the block it was drawn in (3.0.0).
     pub repay_waits_a_block: bool,
     /// The supply cap counts what the treasury is owed (3.0.1+).
@@ -265,6 +267,7 @@ const V2: Rules = Rules {
     isolation: false,
     grace_period: false,
     forbids_self_liquidation: false,
+    bit_outlives_withdrawal: false,
     repay_waits_a_block: false,
     cap_counts_treasury: false,
     collateral_needs_ltv: false,
@@ -286,6 +289,7 @@ const V3_0_0: Rules = Rules {
     mints_treasury_at_once: false,
     sentinel: true,
     isolation: true,
+    bit_outlives_withdrawal: true,
     repay_waits_a_block: true,
     supply_is_collateral: false,
     liquidation: LiquidationOrder::V3_0_0,
@@ -294,6 +298,7 @@ const V3_0_0: Rules = Rules {
 
 const V3_0_2: Rules = Rules {
     nested_accrual: false,
+    bit_outlives_withdrawal: false,
     repay_waits_a_block: false,
     cap_counts_treasury: true,
     collateral_needs_ltv: true,

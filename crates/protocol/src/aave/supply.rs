@@ -105,13 +105,16 @@ impl Pool {
         };
         self.update_rates(id, &cache, U256::ZERO, amount, block)?;
         let was_collateral = self.flags(user).is_collateral(id);
-        if amount == balance {
+        if amount == balance && !rules.bit_outlives_withdrawal {
             self.account_mut(user).flags.set_collateral(id, false);
         }
         self.burn_supply(user, id, rules.scaling.withdrawn(amount, cache.liquidity_index)?)?;
         self.release(id, amount)?;
         if rules.checks != Checks::Foretold && was_collateral && self.flags(user).is_borrowing_any() {
             self.require_healthy_without(user, id, block)?;
+        }
+        if amount == balance {
+            self.account_mut(user).flags.set_collateral(id, false);
         }
         Ok(Executed::Withdrawn(amount))
     }
