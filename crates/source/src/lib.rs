@@ -1,6 +1,7 @@
 //! The only crate that reads the outside: today files, and the archive they become.
 //!
 //! * [`archive`]: the files on disk, written atomically, read with pruning;
+//! * [`log`]: logs as a node returns them;
 //! * [`import`]: other people's files, re-expressed as rows of the archive;
 //! * [`spill`]: what must be remembered of a stream, in bounded memory;
 //! * [`error`]: what can go wrong, each with what, where and what to do.
@@ -10,6 +11,7 @@
 pub mod archive;
 pub mod error;
 pub mod import;
+pub mod log;
 mod quiet;
 pub mod spill;
 

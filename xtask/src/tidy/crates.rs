@@ -27,7 +27,7 @@ const RULES: &[Rule] = &[
     Rule { name: "source", workspace: &["protocol"], external: External::Any },
     Rule { name: "engine", workspace: &["protocol"], external: External::Only(&["rayon", "hashbrown", "wide"]) },
     Rule { name: "tidegate", workspace: &["protocol", "source", "engine"], external: External::Any },
-    Rule { name: "differential", workspace: &["protocol", "engine"], external: External::Any },
+    Rule { name: "differential", workspace: &["protocol", "source", "engine"], external: External::Any },
     Rule { name: "xtask", workspace: &[], external: External::Any },
 ];
 

@@ -1,0 +1,133 @@
+//! Logs as a node returns them, held in columns.
+
+use protocol::{Address, B256};
+
+/// One log, borrowed from wherever it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log<'a> {
+    /// The number of its block.
+    pub block: u64,
+    /// The hash of its block.
+    pub block_hash: B256,
+    /// When its block was made, in seconds since 1970.
+    pub time: u64,
+    /// The hash of its transaction.
+    pub transaction: B256,
+    /// The place of its transaction in the block.
+    pub transaction_index: u32,
+    /// Its own place in the block.
+    pub log_index: u32,
+    /// The contract that wrote it.
+    pub address: Address,
+    /// At most four; the first names the event.
+    pub topics: &'a [B256],
+    /// What is not indexed, as the ABI lays it out.
+    pub data: &'a [u8],
+}
+
+/// The most topics a log can have: `LOG4`.
+pub const MAX_TOPICS: usize = 4;
+
+/// Many logs, in the order in which they were added.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Logs {
+    fixed: Vec<Fixed>,
+    data: Vec<u8>,
+}
+
+/// What of a log has a fixed size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fixed {
+    block: u64,
+    time: u64,
+    block_hash: B256,
+    transaction: B256,
+    transaction_index: u32,
+    log_index: u32,
+    address: Address,
+    topic_count: u8,
+    topics: [B256; MAX_TOPICS],
+    /// Where its data ends in the common buffer; it begins where the log before it ends.
+    data_end: usize,
+}
+
+impl Logs {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.fixed.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fixed.is_empty()
+    }
+
+    /// Adds one.
+    ///
+    /// # Panics
+    /// It has more than [`MAX_TOPICS`] topics, which no chain allows: check before.
+    pub fn push(&mut self, log: &Log<'_>) {
+        let mut topics = [B256::ZERO; MAX_TOPICS];
+        topics[..log.topics.len()].copy_from_slice(log.topics);
+        self.data.extend_from_slice(log.data);
+        self.fixed.push(Fixed {
+            block: log.block,
+            time: log.time,
+            block_hash: log.block_hash,
+            transaction: log.transaction,
+            transaction_index: log.transaction_index,
+            log_index: log.log_index,
+            address: log.address,
+            topic_count: u8::try_from(log.topics.len()).unwrap_or(u8::MAX),
+            topics,
+            data_end: self.data.len(),
+        });
+    }
+
+    /// Adds all of another's.
+    pub fn append(&mut self, other: &Self) {
+        let base = self.data.len();
+        self.data.extend_from_slice(&other.data);
+        self.fixed.extend(other.fixed.iter().map(|log| Fixed { data_end: base + log.data_end, ..log.clone() }));
+    }
+
+    /// One of them, by its place.
+    #[must_use]
+    pub fn get(&self, place: usize) -> Option<Log<'_>> {
+        let fixed = self.fixed.get(place)?;
+        let begin = place.checked_sub(1).map_or(0, |before| self.fixed[before].data_end);
+        Some(Log {
+            block: fixed.block,
+            block_hash: fixed.block_hash,
+            time: fixed.time,
+            transaction: fixed.transaction,
+            transaction_index: fixed.transaction_index,
+            log_index: fixed.log_index,
+            address: fixed.address,
+            topics: &fixed.topics[..usize::from(fixed.topic_count)],
+            data: &self.data[begin..fixed.data_end],
+        })
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Log<'_>> + ExactSizeIterator {
+        (0..self.len()).map(|place| self.get(place).unwrap_or_else(|| unreachable!("a place below the length")))
+    }
+
+    /// The same logs in the chain's order: by block, then by place in the block.
+    #[must_use]
+    pub fn sorted(self) -> Self {
+        if self.fixed.is_sorted_by_key(|log| (log.block, log.log_index)) {
+            return self;
+        }
+        let mut places: Vec<usize> = (0..self.len()).collect();
+        places.sort_by_key(|place| (self.fixed[*place].block, self.fixed[*place].log_index));
+        let mut sorted = Self::default();
+        for log in places.into_iter().filter_map(|place| self.get(place)) {
+            sorted.push(&log);
+        }
+        sorted
+    }
+}
