@@ -7,7 +7,7 @@ use differential::action::Mode::*;
 use differential::deploy::Deployer;
 use differential::prove::{Case, replay};
 use differential::world::Version::*;
-use differential::world::{ReserveSpec, World};
+use differential::world::{EModeSpec, ReserveSpec, World};
 
 use crate::contracts;
 
@@ -91,6 +91,45 @@ fn v3_0_2_asks_the_sentinel_before_it_values_the_amount() {
                 reserve: 1,
                 amount: 100000000000000000000000000000000000000000000000000000000000000000000000000000_U256,
                 mode: Variable,
+            },
+        ],
+    } });
+}
+
+/// A category's price stands for the debt's own, which is then not asked for, so it may be absent.
+#[test]
+fn v3_0_0_liquidates_at_the_category_s_price_a_debt_that_has_none_of_its_own() {
+    check(&uint! { Case {
+        world: World {
+            version: V3_0_0,
+            reserves: vec![ReserveSpec::plain(), ReserveSpec::plain()],
+            e_modes: vec![EModeSpec {
+                id: 1,
+                ltv: 8613,
+                liquidation_threshold: 9215,
+                liquidation_bonus: 10104,
+                price: Some(648049305_U256),
+                collateral: vec![1],
+                borrowable: vec![1],
+                ltv_zero: vec![],
+            }],
+            users: 3,
+            sentinel: false,
+        },
+        steps: vec![
+            Supply { user: 0, reserve: 1, amount: 700000000000000000000_U256, to: 0 },
+            Supply { user: 2, reserve: 0, amount: 3000000000000000000000000_U256, to: 2 },
+            Borrow { user: 2, reserve: 1, amount: 900000000000000000_U256, mode: Variable },
+            SetEMode { user: 2, category: 1 },
+            EModePrice { category: 1, price: 50000000000000000000000_U256 },
+            Price { reserve: 1, price: 0_U256 },
+            Liquidate {
+                user: 1,
+                of: 2,
+                collateral: 0,
+                debt: 1,
+                amount: 100000000000000000000000000000000000000000000000000000000000000000000000000000_U256,
+                receive_a_token: true,
             },
         ],
     } });

@@ -204,16 +204,14 @@ impl Pool {
     fn pair(&self, call: &LiquidationCall, block: &Block) -> Allowed<Pair> {
         let (collateral, debt) = (self.reserve(call.collateral)?.config, self.reserve(call.debt)?.config);
         let terms: CollateralTerms = self.terms(call.borrower, call.collateral)?;
-        let (mut collateral_price, mut debt_price) = (block.price(call.collateral)?, block.price(call.debt)?);
-        if let Some((number, category)) = self.category(call.borrower)
-            && category.has_price_source
-        {
-            // The debt takes the category's price even if it is not in the category.
-            debt_price = block.e_mode_price(number, call.debt)?;
-            if collateral.e_mode_category == number {
-                collateral_price = block.e_mode_price(number, call.collateral)?;
-            }
-        }
+        // The debt takes the category's price even if it is not in the category, and its own is then not asked for.
+        let category = self.category(call.borrower).filter(|(_, category)| category.has_price_source);
+        let price = |id: ReserveId, is_in_category: bool| match category {
+            Some((number, _)) if is_in_category => block.e_mode_price(number, id),
+            _ => block.price(id),
+        };
+        let in_category = category.is_some_and(|(number, _)| collateral.e_mode_category == number);
+        let (collateral_price, debt_price) = (price(call.collateral, in_category)?, price(call.debt, true)?);
         Ok(Pair {
             collateral_price,
             collateral_decimals: collateral.decimals,

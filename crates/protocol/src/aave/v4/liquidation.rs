@@ -9,6 +9,7 @@
 
 use alloy_primitives::{Address, U256};
 
+use super::super::account::LIQUIDATION_HEALTH_FACTOR;
 use super::super::math::reference::mul_div;
 use super::super::math::{Bps, Checked, MathError, Ray, Rounding, Wad, add, mul, percent_mul, sub, unit};
 use super::hub::HubView;
@@ -20,9 +21,6 @@ use super::{
     Allowed, Bonus, Refusal, ReserveId, Value, ValueRay, div_up, mul_div_wide, ray_to_unit_up, require, unit_to_ray,
     value, value_ray,
 };
-
-/// Below this health factor a position can be liquidated: 1.
-pub const LIQUIDATION_HEALTH_FACTOR: Wad = Wad::ONE;
 
 /// Less than this is dust, on either side: 1,000 dollars with 26 decimals.
 pub const DUST_LIQUIDATION_THRESHOLD: Value = Value(U256::from_limbs([0x6d72_17ca_a000_0000, 0x1_431e_0fae, 0, 0]));
