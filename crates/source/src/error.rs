@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use protocol::chain::ChainId;
+use protocol::{Address, B256};
+
 /// The result of anything that touches the outside.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -44,6 +47,92 @@ pub enum Error {
         /// What to do.
         advice: String,
     },
+    /// No endpoint could be reached, or all were too busy, for longer than was worth waiting.
+    #[error("{host}: {what}; it was asked {attempts} times: try later, or name another endpoint")]
+    Unreachable {
+        /// The endpoint that was asked last.
+        host: String,
+        /// What happened the last time.
+        what: String,
+        /// How often the question was put, to all endpoints together.
+        attempts: u32,
+    },
+    /// A node refused a question, or answered it in a way that cannot be true.
+    #[error("{host}: {method}: {what}; no other endpoint did better: name another one, or report this to its operator")]
+    Node {
+        /// The endpoint.
+        host: String,
+        /// What it was asked.
+        method: String,
+        /// What it said, or what is wrong with what it said.
+        what: String,
+    },
+    /// A node no longer has, or never had, the state of a block.
+    #[error("{host}: does not have the state at block {block}; {advice}")]
+    Pruned {
+        /// The endpoint.
+        host: String,
+        /// The block.
+        block: u64,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// An endpoint serves another chain than the one asked for.
+    #[error("{host}: serves chain {} and not {}; leave it out, or name the right chain", found.0, expected.0)]
+    WrongChain {
+        /// The endpoint.
+        host: String,
+        /// What was asked for.
+        expected: ChainId,
+        /// What it serves.
+        found: ChainId,
+    },
+    /// Two endpoints tell of different blocks of a number that should be final.
+    #[error(
+        "{first} and {second} disagree about block {block}: {first_hash} and {second_hash}; one of them is wrong or on a fork: leave it out"
+    )]
+    Disagreement {
+        /// The block's number.
+        block: u64,
+        /// One endpoint.
+        first: String,
+        /// The hash it gives.
+        first_hash: B256,
+        /// The other endpoint.
+        second: String,
+        /// The hash that one gives.
+        second_hash: B256,
+    },
+    /// No endpoint has got as far as a block.
+    #[error("no endpoint has block {block} yet: {host} has got to {tip}; wait for it, or name an endpoint that has")]
+    Behind {
+        /// The block.
+        block: u64,
+        /// The endpoint that has got furthest.
+        host: String,
+        /// How far.
+        tip: u64,
+    },
+    /// The logs of one address in one block are more than any endpoint hands out.
+    #[error(
+        "{host}: refuses the logs of {address} in block {block} alone ({what}); name an endpoint with higher limits"
+    )]
+    TooLarge {
+        /// The endpoint that refused last.
+        host: String,
+        /// The block.
+        block: u64,
+        /// The address.
+        address: Address,
+        /// What it said.
+        what: String,
+    },
+    /// As many requests were made as the caller allowed.
+    #[error("{spent} requests were made, which is all that was allowed; allow more, or go on later from here")]
+    Budget {
+        /// How many.
+        spent: u64,
+    },
 }
 
 impl Error {
@@ -51,11 +140,18 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Locked { .. } => true,
+            Self::Locked { .. } | Self::Unreachable { .. } | Self::Behind { .. } => true,
             Self::Io { cause, .. } => {
                 matches!(cause.kind(), io::ErrorKind::Interrupted | io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
             }
-            Self::BadFile { .. } | Self::Unfit { .. } => false,
+            Self::BadFile { .. }
+            | Self::Unfit { .. }
+            | Self::Node { .. }
+            | Self::Pruned { .. }
+            | Self::WrongChain { .. }
+            | Self::Disagreement { .. }
+            | Self::TooLarge { .. }
+            | Self::Budget { .. } => false,
         }
     }
 
@@ -63,7 +159,18 @@ impl Error {
     pub(crate) fn about(self, path: &Path) -> Self {
         match self {
             Self::Unfit { what, advice } => Self::Unfit { what: format!("{}: {what}", path.display()), advice },
-            named @ (Self::Io { .. } | Self::Locked { .. } | Self::BadFile { .. }) => named,
+            // The rest names a file or an endpoint already.
+            named @ (Self::Io { .. }
+            | Self::Locked { .. }
+            | Self::BadFile { .. }
+            | Self::Unreachable { .. }
+            | Self::Node { .. }
+            | Self::Pruned { .. }
+            | Self::WrongChain { .. }
+            | Self::Disagreement { .. }
+            | Self::Behind { .. }
+            | Self::TooLarge { .. }
+            | Self::Budget { .. }) => named,
         }
     }
 

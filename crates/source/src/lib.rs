@@ -2,6 +2,7 @@
 //!
 //! * [`archive`]: the files on disk, written atomically, read with pruning;
 //! * [`log`]: logs as a node returns them;
+//! * [`rpc`]: what is asked of nodes, over several endpoints at once;
 //! * [`import`]: other people's files, re-expressed as rows of the archive;
 //! * [`spill`]: what must be remembered of a stream, in bounded memory;
 //! * [`error`]: what can go wrong, each with what, where and what to do.
@@ -13,6 +14,7 @@ pub mod error;
 pub mod import;
 pub mod log;
 mod quiet;
+pub mod rpc;
 pub mod spill;
 
 pub use error::{Error, Result};
