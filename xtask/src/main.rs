@@ -31,7 +31,7 @@ usage: cargo xtask <command>
   bench liquidations [--rows N]
                        speed as ratios against DuckDB in one run (10 million rows, some minutes)
   bench health         speed of health factors as ratios against the contracts, numpy and memory in one run
-  registry [--check]   write the token and chain tables again, or compare them";
+  registry [--check]   write the tables of tokens, chains and markets again, or compare them";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

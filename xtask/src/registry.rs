@@ -1,9 +1,11 @@
-//! `cargo xtask registry`: writes the tables of tokens and chains that `protocol` carries.
+//! `cargo xtask registry`: writes the tables of tokens and chains that `protocol` carries, and `source`'s markets.
 //!
-//! The tokens are facts taken from a published address book (MIT); the chains' names are ours. The package itself is
-//! fetched into `target` and nothing else of it is kept.
+//! The tokens and the markets' addresses are facts taken from a published address book (MIT); the names of chains and
+//! markets are ours. The package itself is fetched into `target` and nothing else of it is kept.
 
 mod chains;
+mod markets;
+mod networks;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -21,7 +23,9 @@ const INTEGRITY: &str =
 /// Prints the book's assets, one line each.
 const SCRIPT: &str = include_str!("registry/assets.mjs");
 
-const FOLDER: &str = "crates/protocol/registry";
+const TOKENS_FILE: &str = "crates/protocol/registry/tokens.csv";
+const CHAINS_FILE: &str = "crates/protocol/registry/chains.csv";
+const MARKETS_FILE: &str = "crates/source/registry/markets.toml";
 const HEADER: &str = "chain_id,address,symbol,decimals\n";
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -30,10 +34,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         [flag] if flag == "--check" => true,
         _ => bail!("`registry` takes only `--check`, got `{}`", args.join(" ")),
     };
-    let tokens = tokens(&assets(&fetch()?)?)?;
-    let files = [("tokens.csv", tokens_csv(&tokens)), ("chains.csv", chains::csv())];
-    for (name, content) in &files {
-        if is_check { compare(name, content)? } else { write(name, content)? }
+    let package = fetch()?;
+    let tokens = tokens(&printed(&package, "assets.mjs", SCRIPT)?)?;
+    let markets = markets::toml(&printed(&package, "markets.mjs", markets::SCRIPT)?)?;
+    let files = [(TOKENS_FILE, tokens_csv(&tokens)), (CHAINS_FILE, chains::csv()), (MARKETS_FILE, markets)];
+    for (path, content) in &files {
+        if is_check { compare(path, content)? } else { write(path, content)? }
     }
     report(&tokens);
     Ok(())
@@ -63,10 +69,10 @@ fn archive_name(json: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// The book's assets as lines of `market,chain_id,address,symbol,decimals`.
-fn assets(package: &Path) -> Result<String> {
-    let script = package.with_file_name("assets.mjs");
-    std::fs::write(&script, SCRIPT).with_context(|| format!("{}: cannot be written", script.display()))?;
+/// What a script prints of the book.
+fn printed(package: &Path, name: &str, content: &str) -> Result<String> {
+    let script = package.with_file_name(name);
+    std::fs::write(&script, content).with_context(|| format!("{}: cannot be written", script.display()))?;
     let book = package.join("dist").join("AaveAddressBook.mjs");
     shell::output(shell::program("node").arg(script).arg(book))
 }
@@ -74,7 +80,7 @@ fn assets(package: &Path) -> Result<String> {
 /// (chain id, lower-case address) to (symbol, decimals).
 type Tokens = BTreeMap<(u64, String), (String, u8)>;
 
-/// Merges the markets. The book spells some symbols in several ways; the first market's spelling stays.
+/// Merges the markets' assets, lines of `market,chain_id,address,symbol,decimals`. The book spells some symbols in several ways; the first market's spelling stays.
 fn tokens(lines: &str) -> Result<Tokens> {
     let mut tokens = Tokens::new();
     for line in lines.lines() {
@@ -121,16 +127,16 @@ fn tokens_csv(tokens: &Tokens) -> String {
     std::iter::once(HEADER.to_owned()).chain(rows).collect()
 }
 
-fn write(name: &str, content: &str) -> Result<()> {
-    let folder = shell::root().join(FOLDER);
-    let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join(name), content));
-    written.with_context(|| format!("{FOLDER}/{name}: cannot be written"))
+fn write(path: &str, content: &str) -> Result<()> {
+    let file = shell::root().join(path);
+    let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    folder.and_then(|()| std::fs::write(&file, content)).with_context(|| format!("{path}: cannot be written"))
 }
 
-fn compare(name: &str, content: &str) -> Result<()> {
-    let committed = std::fs::read_to_string(shell::root().join(FOLDER).join(name))
-        .with_context(|| format!("{FOLDER}/{name}: cannot be read: run `cargo xtask registry`"))?;
-    ensure!(committed == content, "{FOLDER}/{name}: is not what {PACKAGE} gives: run `cargo xtask registry`");
+fn compare(path: &str, content: &str) -> Result<()> {
+    let committed = std::fs::read_to_string(shell::root().join(path))
+        .with_context(|| format!("{path}: cannot be read: run `cargo xtask registry`"))?;
+    ensure!(committed == content, "{path}: is not what {PACKAGE} gives: run `cargo xtask registry`");
     Ok(())
 }
 
@@ -140,6 +146,7 @@ fn report(tokens: &Tokens) {
         println!("{:>10}  {:<10}  {count:>3} tokens", chain.id, chain.name);
     }
     println!("{:>10}  {:<10}  {:>3} tokens", "", "all", tokens.len());
+    println!("{}", markets::summary());
 }
 
 #[cfg(test)]
@@ -180,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_committed_tokens_are_in_order_on_named_chains() {
-        let csv = std::fs::read_to_string(shell::root().join(FOLDER).join("tokens.csv")).unwrap();
+        let csv = std::fs::read_to_string(shell::root().join(TOKENS_FILE)).unwrap();
         let lines: String = csv.lines().skip(1).map(|line| format!("committed,{line}\n")).collect();
         assert_eq!(tokens_csv(&tokens(&lines).unwrap()), csv);
     }

@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn the_committed_chains_are_these() {
-        let committed = std::fs::read_to_string(crate::shell::root().join(super::super::FOLDER).join("chains.csv"));
+        let committed = std::fs::read_to_string(crate::shell::root().join(super::super::CHAINS_FILE));
         assert_eq!(committed.unwrap(), csv());
     }
 
