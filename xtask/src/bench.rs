@@ -3,7 +3,8 @@
 //!
 //! * `liquidations [--rows N]`: import and group-by beside DuckDB on the same rows, with the floor of merely decoding the
 //!   columns;
-//! * `health`: accounts valued exactly and approximately, beside the contracts, numpy and the machine's memory.
+//! * `health`: accounts valued exactly and approximately, beside the contracts, numpy and the machine's memory;
+//! * `tick`: what one move of prices costs where everybody is watched, beside a full rescan.
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ const ROWS: u64 = 10_000_000;
 pub(crate) fn run(args: &[String]) -> Result<()> {
     match args {
         [what] if what == "health" => health(),
+        [what] if what == "tick" => tick(),
         [what, options @ ..] if what == "liquidations" => liquidations(options),
         options => liquidations(options),
     }
@@ -29,7 +31,7 @@ fn liquidations(options: &[String]) -> Result<()> {
     let rows = match options {
         [] => ROWS,
         [option, rows] if option == "--rows" => rows.parse().context("--rows takes a whole number")?,
-        _ => bail!("`bench` takes `health`, or `liquidations` with `--rows N` or nothing"),
+        _ => bail!("`bench` takes `health`, `tick`, or `liquidations` with `--rows N` or nothing"),
     };
     shell::run(shell::cargo().args(["build", "--release", "--locked", "--package", "tidegate"]))?;
     let folder = folder();
@@ -46,8 +48,7 @@ fn liquidations(options: &[String]) -> Result<()> {
 /// Builds the bench, which starts numpy itself so that both run in the same minute.
 fn health() -> Result<()> {
     let contracts = contracts::install()?;
-    let build = ["build", "--release", "--locked", "--package", "differential", "--bin", "bench-health"];
-    shell::run(shell::cargo().args(build))?;
+    build_health()?;
     let folder = folder();
     let python = peers(&folder)?;
     shell::run(
@@ -57,6 +58,17 @@ fn health() -> Result<()> {
             .arg(script("health.py"))
             .arg(folder),
     )
+}
+
+/// The part of it that stands alone.
+fn tick() -> Result<()> {
+    build_health()?;
+    shell::run(shell::program(shell::root().join("target/release/bench-health")).arg("tick"))
+}
+
+fn build_health() -> Result<()> {
+    let build = ["build", "--release", "--locked", "--package", "differential", "--bin", "bench-health"];
+    shell::run(shell::cargo().args(build))
 }
 
 fn folder() -> PathBuf {

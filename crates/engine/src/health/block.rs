@@ -109,7 +109,8 @@ impl Blocks {
         Self { collateral, debt, amounts: Vec::new(), params: Params::Own(Vec::new()), accounts: Vec::new() }
     }
 
-    fn width(&self) -> usize {
+    /// Legs of an account.
+    pub(super) fn width(&self) -> usize {
         self.collateral + self.debt
     }
 
@@ -152,16 +153,22 @@ impl Blocks {
     /// Adds an account, and says where.
     pub(super) fn push(&mut self, account: u32, params: &[Param], amounts: &[f32]) -> usize {
         let at = self.accounts.len();
-        if at.is_multiple_of(LANES) {
+        self.room();
+        self.accounts.push(account);
+        self.set(at, params, amounts);
+        at
+    }
+
+    /// Sees to it that there is a place for one more account; says where its block begins.
+    fn room(&mut self) -> usize {
+        if self.accounts.len().is_multiple_of(LANES) {
             let size = self.amounts.len() + self.width();
             self.amounts.resize(size, Lanes::ZERO);
             if let Params::Own(own) = &mut self.params {
                 own.resize(size, [0; LANES]);
             }
         }
-        self.accounts.push(account);
-        self.set(at, params, amounts);
-        at
+        self.amounts.len() - self.width()
     }
 
     /// Replaces the legs in one place.
@@ -200,11 +207,61 @@ impl Blocks {
         self.accounts.get(at).copied()
     }
 
+    /// Blocks for so many accounts with the same legs, and nobody in them yet.
+    pub(super) fn emptied(&self, accounts: usize) -> Self {
+        let columns = accounts.div_ceil(LANES) * self.width();
+        let params = match &self.params {
+            Params::Same(params) => Params::Same(params.clone()),
+            Params::Own(_) => Params::Own(Vec::with_capacity(columns)),
+        };
+        let accounts = Vec::with_capacity(accounts.next_multiple_of(LANES));
+        Self { params, amounts: Vec::with_capacity(columns), accounts, ..*self }
+    }
+
+    /// Adds what stands in a place of blocks for the same legs.
+    pub(super) fn push_from(&mut self, from: &Self, at: usize) {
+        let (first, lane) = (at / LANES * self.width(), at % LANES);
+        let columns = first..first + self.width();
+        let amounts = from.amounts[columns.clone()].iter().map(|column| column.get(lane));
+        let to = self.room();
+        for (column, amount) in amounts.enumerate() {
+            self.amounts[to + column].set(self.accounts.len() % LANES, amount);
+        }
+        if let (Params::Own(own), Params::Own(from)) = (&mut self.params, &from.params) {
+            for (own, from) in own[to..].iter_mut().zip(&from[columns]) {
+                own[self.accounts.len() % LANES] = from[lane];
+            }
+        }
+        self.accounts.push(from.accounts[at]);
+    }
+
+    /// Leaves a place without an account, and with the amounts it had.
+    pub(super) fn vacate(&mut self, at: usize, nobody: u32) {
+        self.accounts[at] = nobody;
+    }
+
+    /// The legs in one place, collateral first: each one's parameter, amount, and whether it is collateral.
+    pub(super) fn legs(&self, at: usize) -> impl Iterator<Item = (Param, f32, bool)> {
+        let first = at / LANES * self.width();
+        (0..self.width()).map(move |column| {
+            let param = match &self.params {
+                Params::Same(params) => params[column],
+                Params::Own(params) => params[first + column][at % LANES],
+            };
+            (param, self.amounts[first + column].get(at % LANES), column < self.collateral)
+        })
+    }
+
     /// A bit for each account that is certainly healthy, a word for each block. Bits beyond the last account mean nothing.
     pub(super) fn evaluate(&self, factors: &Factors, out: &mut Vec<u16>) {
-        let margin = self.margin();
         out.reserve(self.accounts.len().div_ceil(LANES));
-        self.each(factors, |sums| out.push(sums.healthy(margin)));
+        self.evaluate_from(0, factors, out);
+    }
+
+    /// The same from one block on.
+    pub(super) fn evaluate_from(&self, block: usize, factors: &Factors, out: &mut Vec<u16>) {
+        let margin = self.margin();
+        self.each_from(block, factors, |sums| out.push(sums.healthy(margin)));
     }
 
     /// `1 - (legs + 8) 2^-24`, a number of single precision: exact for fewer than 2^20 legs.
@@ -221,28 +278,36 @@ impl Blocks {
 
     /// The sums of every block, in order.
     #[inline(always)]
-    pub(super) fn each(&self, factors: &Factors, mut give: impl FnMut(&Sums)) {
+    pub(super) fn each(&self, factors: &Factors, give: impl FnMut(&Sums)) {
+        self.each_from(0, factors, give);
+    }
+
+    /// The sums of every block from one on, in order.
+    #[inline(always)]
+    fn each_from(&self, block: usize, factors: &Factors, mut give: impl FnMut(&Sums)) {
         let collateral = self.collateral_terms(factors);
+        let first = block * self.width();
+        let amounts = &self.amounts[first..];
         match &self.params {
             Params::Same(params) => {
                 let tables = [collateral, &factors.debt];
                 // The usual numbers of legs are known to the compiler, which keeps their factors in registers.
                 match (self.collateral, self.debt) {
-                    (1, 1) => Shape::<1, 1>::new(params, tables).each(&self.amounts, give),
-                    (2, 1) => Shape::<2, 1>::new(params, tables).each(&self.amounts, give),
-                    (3, 1) => Shape::<3, 1>::new(params, tables).each(&self.amounts, give),
-                    (1, 2) => Shape::<1, 2>::new(params, tables).each(&self.amounts, give),
-                    (2, 2) => Shape::<2, 2>::new(params, tables).each(&self.amounts, give),
+                    (1, 1) => Shape::<1, 1>::new(params, tables).each(amounts, give),
+                    (2, 1) => Shape::<2, 1>::new(params, tables).each(amounts, give),
+                    (3, 1) => Shape::<3, 1>::new(params, tables).each(amounts, give),
+                    (1, 2) => Shape::<1, 2>::new(params, tables).each(amounts, give),
+                    (2, 2) => Shape::<2, 2>::new(params, tables).each(amounts, give),
                     _ => {
                         let params: Vec<[Param; LANES]> = params.iter().map(|param| [*param; LANES]).collect();
-                        for amounts in self.amounts.chunks_exact(self.width()) {
+                        for amounts in amounts.chunks_exact(self.width()) {
                             give(&self.looked_up(amounts, &params, collateral, &factors.debt));
                         }
                     }
                 }
             }
             Params::Own(params) => {
-                let blocks = self.amounts.chunks_exact(self.width()).zip(params.chunks_exact(self.width()));
+                let blocks = amounts.chunks_exact(self.width()).zip(params[first..].chunks_exact(self.width()));
                 for (amounts, params) in blocks {
                     give(&self.looked_up(amounts, params, collateral, &factors.debt));
                 }
@@ -262,7 +327,8 @@ impl Blocks {
         self.looked_up(&self.amounts[range], &params, collateral, &factors.debt).of(at % LANES)
     }
 
-    fn collateral_terms<'a>(&self, factors: &'a Factors) -> &'a [Term] {
+    /// The terms of collateral in these blocks: alone or among other collateral.
+    pub(super) fn collateral_terms<'a>(&self, factors: &'a Factors) -> &'a [Term] {
         if self.collateral == 1 { &factors.alone } else { &factors.among }
     }
 

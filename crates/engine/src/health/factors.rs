@@ -33,9 +33,38 @@ impl Term {
     }
 }
 
+impl Term {
+    fn bits(self) -> [u32; 2] {
+        [self.factor.to_bits(), self.slack.to_bits()]
+    }
+
+    /// For collateral. What grows by more than [`SPAN`] is not screened: sums that are far from overflowing with the
+    /// lesser factor might overflow with the greater.
+    fn least(self, other: Self) -> Self {
+        let (least, greatest) = (self.factor.min(other.factor), self.factor.max(other.factor));
+        self.with(other, if greatest <= least.max(0.0) * SPAN { least } else { f32::NAN })
+    }
+
+    /// For debt.
+    fn greatest(self, other: Self) -> Self {
+        self.with(other, self.factor.max(other.factor))
+    }
+
+    /// The given factor, and the greater slack; unknown where either term is.
+    fn with(self, other: Self, factor: f32) -> Self {
+        if self.factor.is_nan() || other.factor.is_nan() || factor.is_nan() {
+            return Self::UNKNOWN;
+        }
+        Self { factor, slack: self.slack.max(other.slack) }
+    }
+}
+
+/// A million: the exact path has a hundred times a hundred million times more room above the sums that are screened.
+const SPAN: f32 = 1_048_576.0;
+
 /// One market at one block, as a [`Screen`](super::Screen) reads it. Three kilobytes for each number up to the
 /// largest of a category.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Factors {
     /// Collateral that stands alone, by [`param`].
     pub(super) alone: Vec<Term>,
@@ -62,6 +91,39 @@ impl Factors {
             }
         }
         factors
+    }
+
+    /// The worst of two moments for every account: the least factor of collateral, the greatest of debt.
+    ///
+    /// Whoever is healthy under them is healthy at both, and under all prices, indexes and thresholds in between. Indexes only grow,
+    /// so the same prices now and an hour on cover the hour: a market whose interest is folded in so, once an hour, has
+    /// only the moved price to look at between. A reserve whose rate changes is to be folded anew.
+    #[must_use]
+    pub fn between(one: &Self, other: &Self) -> Self {
+        let fold = |one: &[Term], other: &[Term], worst: fn(Term, Term) -> Term| -> Vec<Term> {
+            let size = one.len().max(other.len());
+            let at = |terms: &[Term], at: usize| terms.get(at).copied().unwrap_or(Term::UNKNOWN);
+            (0..size).map(|param| worst(at(one, param), at(other, param))).collect()
+        };
+        Self {
+            alone: fold(&one.alone, &other.alone, Term::least),
+            among: fold(&one.among, &other.among, Term::least),
+            debt: fold(&one.debt, &other.debt, Term::greatest),
+        }
+    }
+
+    /// Every parameter that has not the very same terms in both, ascending.
+    pub(super) fn changed(&self, other: &Self, out: &mut Vec<Param>) {
+        out.clear();
+        let size = self.debt.len().max(other.debt.len());
+        let differs = |param: usize| {
+            let tables = [(&self.alone, &other.alone), (&self.among, &other.among), (&self.debt, &other.debt)];
+            tables.iter().any(|(one, other)| {
+                let bits = |terms: &[Term]| terms.get(param).unwrap_or(&Term::UNKNOWN).bits();
+                bits(one) != bits(other)
+            })
+        };
+        out.extend((0..=Param::MAX).take(size).filter(|param| differs(usize::from(*param))));
     }
 
     /// Leaves what cannot be screened unknown.

@@ -49,9 +49,12 @@
 
 mod block;
 mod factors;
+mod part;
 mod screen;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use factors::Factors;
 pub use screen::{DENSE_FROM, Estimate, Screen, Verdicts};
+pub use watch::{Tick, Watch};

@@ -49,17 +49,17 @@ struct Standing {
 
 /// One account's legs in the order of their parameters, collateral first.
 #[derive(Debug, Clone, Default)]
-struct Legs {
-    collateral: Vec<(Param, f32)>,
-    debt: Vec<(Param, f32)>,
+pub(super) struct Legs {
+    pub(super) collateral: Vec<(Param, f32)>,
+    pub(super) debt: Vec<(Param, f32)>,
     /// The number of collateral legs, and every parameter.
-    shape: Vec<Param>,
-    amounts: Vec<f32>,
+    pub(super) shape: Vec<Param>,
+    pub(super) amounts: Vec<f32>,
 }
 
 impl Legs {
     /// Reads an account; says whether it can owe anything.
-    fn read(&mut self, e_mode: u8, legs: &[Leg]) -> bool {
+    pub(super) fn read(&mut self, e_mode: u8, legs: &[Leg]) -> bool {
         self.collateral.clear();
         self.debt.clear();
         for leg in legs {
@@ -86,7 +86,7 @@ impl Legs {
         !self.debt.is_empty()
     }
 
-    fn params(&self) -> &[Param] {
+    pub(super) fn params(&self) -> &[Param] {
         &self.shape[1..]
     }
 }
@@ -372,6 +372,6 @@ fn ratio(collateral: f32, debt: f32) -> f32 {
 }
 
 /// A number of 32 bits as an index; this code runs where an address has no fewer.
-fn index(number: u32) -> usize {
+pub(super) fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

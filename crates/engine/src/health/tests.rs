@@ -13,6 +13,8 @@ use protocol::aave::reserve::Reserve;
 
 use super::{DENSE_FROM, Factors, Screen, Verdicts};
 
+mod watch;
+
 /// Numbers that are counted, not drawn (SplitMix64).
 struct Chance(u64);
 

@@ -1,6 +1,6 @@
 //! How fast accounts are valued, exactly and approximately, beside the contracts, numpy and what the machine can do.
 //!
-//! `cargo xtask bench health` builds and starts it. Everything is measured in this one process or right beside it, so
+//! `cargo xtask bench health` builds and starts it, and `cargo xtask bench tick` the last part alone, which needs no peers. Everything is measured in this one process or right beside it, so
 //! that ratios hold on any machine; each figure is the best of several runs. Nothing here decides a test.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it reports to the person who runs it")]
 
@@ -10,6 +10,7 @@ mod exact;
 mod numpy;
 mod people;
 mod screen;
+mod tick;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ use anyhow::{Result, bail};
 
 /// How often the short measurements run.
 const RUNS: usize = 15;
+
+const ACCOUNTS: usize = 1_000_000;
 
 fn main() -> ExitCode {
     match run() {
@@ -32,16 +35,22 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let arguments: Vec<PathBuf> = std::env::args().skip(1).map(PathBuf::from).collect();
+    if let [only] = &*arguments
+        && only.as_os_str() == "tick"
+    {
+        return tick::report(&people::People::new(ACCOUNTS)?);
+    }
     let [python, script, folder] = &*arguments else {
-        bail!("usage: bench-health PYTHON SCRIPT FOLDER");
+        bail!("usage: bench-health PYTHON SCRIPT FOLDER, or bench-health tick");
     };
     println!("one thread; each figure is the best of {RUNS} runs unless it says otherwise\n");
     let ray_mul = arithmetic::report();
-    let people = people::People::new(1_000_000)?;
+    let people = people::People::new(ACCOUNTS)?;
     let exact = exact::report(&people, ray_mul)?;
     contracts::report(exact)?;
     let numpy = numpy::run(&people, python, script, folder)?;
-    screen::report(&people, &numpy)
+    screen::report(&people, &numpy)?;
+    tick::report(&people)
 }
 
 /// The least time of `runs`, in seconds.
