@@ -1,6 +1,37 @@
-//! Logs as a node returns them, held in columns.
+//! Logs as a node returns them, held in columns, and what was asked for to get them.
 
+use std::collections::BTreeSet;
+
+use alloy_primitives::keccak256;
 use protocol::{Address, B256};
+
+/// Which logs are asked for: those of these contracts whose first topic is one of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The contracts.
+    pub addresses: BTreeSet<Address>,
+    /// The first topics, each the hash of an event's signature.
+    pub topics: BTreeSet<B256>,
+}
+
+impl Filter {
+    /// One hash for the whole of it, the same for equal filters.
+    #[must_use]
+    pub fn hash(&self) -> B256 {
+        let mut bytes = Vec::with_capacity(8 + 20 * self.addresses.len() + 32 * self.topics.len());
+        // The count keeps an address from being read as the beginning of a topic.
+        bytes.extend_from_slice(&(self.addresses.len() as u64).to_be_bytes());
+        self.addresses.iter().for_each(|address| bytes.extend_from_slice(address.as_slice()));
+        self.topics.iter().for_each(|topic| bytes.extend_from_slice(topic.as_slice()));
+        keccak256(bytes)
+    }
+
+    /// Whether it lets a log through.
+    #[must_use]
+    pub fn lets_through(&self, log: &Log<'_>) -> bool {
+        self.addresses.contains(&log.address) && log.topics.first().is_some_and(|topic| self.topics.contains(topic))
+    }
+}
 
 /// One log, borrowed from wherever it lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +54,14 @@ pub struct Log<'a> {
     pub topics: &'a [B256],
     /// What is not indexed, as the ABI lays it out.
     pub data: &'a [u8],
+}
+
+impl Log<'_> {
+    /// Its place on the chain: the block, then the place in the block.
+    #[must_use]
+    pub fn key(&self) -> (u64, u32) {
+        (self.block, self.log_index)
+    }
 }
 
 /// The most topics a log can have: `LOG4`.
@@ -56,6 +95,12 @@ impl Logs {
     #[must_use]
     pub fn len(&self) -> usize {
         self.fixed.len()
+    }
+
+    /// Forgets all of them and keeps the memory for others.
+    pub fn clear(&mut self) {
+        self.fixed.clear();
+        self.data.clear();
     }
 
     /// Whether there are none.
@@ -109,6 +154,12 @@ impl Logs {
             topics: &fixed.topics[..usize::from(fixed.topic_count)],
             data: &self.data[begin..fixed.data_end],
         })
+    }
+
+    /// The place on the chain of one of them: cheaper than all of it.
+    #[must_use]
+    pub fn key(&self, place: usize) -> Option<(u64, u32)> {
+        self.fixed.get(place).map(|log| (log.block, log.log_index))
     }
 
     /// All of them, in order.

@@ -36,19 +36,26 @@ pub enum Span {
         /// The latest.
         to: TimeUs,
     },
-    /// Every log of these blocks that the filter lets through.
+    /// Blocks of a chain, both ends included.
     Blocks {
         /// The chain.
         chain: ChainId,
-        /// The first block, included.
+        /// The first block.
         from: u64,
-        /// The last block, included.
+        /// The last block.
         to: u64,
-        /// The hash of the last block, which ties the range to one history.
-        end_hash: B256,
-        /// The hash of the addresses and topics the logs were read with.
-        filter_hash: B256,
+        /// What it claims about every block in between; `None` where it only has rows of some of them.
+        complete: Option<Complete>,
     },
+}
+
+/// A claim to hold every log of the blocks that a filter lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Complete {
+    /// The hash of the last block, which ties the range to one history.
+    pub end_hash: B256,
+    /// The hash of the addresses and topics the logs were read with.
+    pub filter_hash: B256,
 }
 
 impl Span {
@@ -70,6 +77,14 @@ impl Span {
         let mut moment = || parts.next()?.parse::<jiff::Timestamp>().ok().map(|time| time.as_microsecond());
         let (from, to) = (moment()?, moment()?);
         Some(Self::Times { from: TimeUs(from), to: TimeUs(to.saturating_add(SECOND_US - 1)) })
+    }
+
+    /// The blocks, both ends included, that a file's name tells, where it tells blocks.
+    #[must_use]
+    pub fn blocks_of_file_name(name: &str) -> Option<(u64, u64)> {
+        let mut parts = name.split(['-', '.']);
+        let mut block = || parts.next().filter(|part| part.len() >= 12)?.parse::<u64>().ok();
+        Some((block()?, block()?))
     }
 
     /// The part of a file name that tells the span: `20210519T130000Z-20210521T044512Z`, or `000012345678-000012349999`.
@@ -129,12 +144,14 @@ impl Footer {
                 put("time_from", from.to_string());
                 put("time_to", to.to_string());
             }
-            Span::Blocks { chain, from, to, end_hash, filter_hash } => {
+            Span::Blocks { chain, from, to, complete } => {
                 put("chain_id", chain.0.to_string());
                 put("block_from", from.to_string());
                 put("block_to", to.to_string());
-                put("block_to_hash", end_hash.to_string());
-                put("filter_hash", filter_hash.to_string());
+                if let Some(Complete { end_hash, filter_hash }) = complete {
+                    put("block_to_hash", end_hash.to_string());
+                    put("filter_hash", filter_hash.to_string());
+                }
             }
         }
         for (key, value) in &self.notes {
@@ -156,8 +173,7 @@ impl Footer {
             return Err(bad(format!("has layout version {version}, this program knows {SCHEMA_VERSION}")));
         }
         let incomplete = || bad("has an incomplete tidegate footer".to_owned());
-        let tables = [Table::Liquidations, Table::Positions, Table::Rejects, Table::Reconciliations];
-        let table = tables.into_iter().find(|table| Some(table.word()) == get("table")).ok_or_else(incomplete)?;
+        let table = Table::ALL.into_iter().find(|table| Some(table.word()) == get("table")).ok_or_else(incomplete)?;
         let standing = get("standing").and_then(Standing::from_word).ok_or_else(incomplete)?;
         let span = read_span(&get).ok_or_else(incomplete)?;
         let own = |key: &str| RESERVED.contains(&key) || (key == "filter_hash" && matches!(span, Span::Blocks { .. }));
@@ -187,8 +203,12 @@ fn read_span<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Option<Span> {
             chain: ChainId(get("chain_id")?.parse().ok()?),
             from: from.parse().ok()?,
             to: get("block_to")?.parse().ok()?,
-            end_hash: get("block_to_hash")?.parse().ok()?,
-            filter_hash: get("filter_hash")?.parse().ok()?,
+            complete: match (get("block_to_hash"), get("filter_hash")) {
+                (None, None) => None,
+                (end_hash, filter_hash) => {
+                    Some(Complete { end_hash: end_hash?.parse().ok()?, filter_hash: filter_hash?.parse().ok()? })
+                }
+            },
         }),
         (Some(_), Some(_)) => None,
     }
@@ -208,12 +228,12 @@ mod tests {
         let spans = [
             Span::Empty,
             Span::Times { from: TimeUs(1_608_214_767_000_000), to: TimeUs(1_649_023_453_000_001) },
+            Span::Blocks { chain: ChainId(1), from: 5, to: 9, complete: None },
             Span::Blocks {
                 chain: ChainId(1),
                 from: 5,
                 to: 9,
-                end_hash: B256::repeat_byte(7),
-                filter_hash: B256::repeat_byte(8),
+                complete: Some(Complete { end_hash: B256::repeat_byte(7), filter_hash: B256::repeat_byte(8) }),
             },
         ];
         for span in spans {
@@ -245,6 +265,16 @@ mod tests {
         assert_eq!(Span::of_file_name(&name), Some(whole));
         for name in ["empty-0a1b2c3d.parquet", "000000000005-000000000009.parquet", "a~b.parquet", "x"] {
             assert_eq!(Span::of_file_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_name_tells_the_blocks() {
+        let span = Span::Blocks { chain: ChainId(1), from: 5, to: 1_234_567_890_123, complete: None };
+        let name = format!("{}-0a1b2c3d.parquet", span.file_stem());
+        assert_eq!(Span::blocks_of_file_name(&name), Some((5, 1_234_567_890_123)));
+        for name in ["20201217T141927Z-20220403T220413Z-0a1b2c3d.parquet", "tail.parquet", "5-9.parquet", "x"] {
+            assert_eq!(Span::blocks_of_file_name(name), None, "{name}");
         }
     }
 

@@ -5,6 +5,11 @@
 //! <archive>/imports/dataset=<name>/rejects/<from>-<to>-<id>.parquet        rows that could not be taken, with reasons
 //! <archive>/imports/dataset=<name>/positions/<at>-<at>.parquet            who held and owed what at a moment
 //! <archive>/proofs/reconciliations/<a>~<b>.parquet                         which rows of two datasets are the same event
+//! <archive>/logs/market=<name>/<from>-<to>-<filter>.parquet                every log of these blocks that a filter lets through
+//! <archive>/head/market=<name>/tail.parquet                                the blocks that are not final yet, with their logs
+//! <archive>/reads/market=<name>/<from>-<to>-<id>.parquet                   what nodes answered to calls
+//! <archive>/transactions/market=<name>/<from>-<to>-<id>.parquet            transactions that matter, with their receipts
+//! <archive>/proofs/market=<name>/<from>-<to>-<id>.parquet                  what was found when logs were checked
 //! ```
 //!
 //! Invariants:
@@ -12,18 +17,25 @@
 //! * What a file covers stands in its name and footer ([`footer`]); there is no second book-keeping to disagree.
 //! * One writer at a time ([`Writer`] holds a lock that dies with its process); readers never wait.
 
+mod cells;
+pub mod coverage;
 pub mod footer;
+pub mod head;
 pub mod liquidations;
+pub mod logs;
 pub mod positions;
 pub mod publish;
+pub mod reads;
 pub mod reconciliations;
 pub mod rejects;
 pub mod scan;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use footer::{Footer, Span, TimeRange};
+pub use footer::{Complete, Footer, Span, TimeRange};
+pub use logs::LogReader;
 pub use publish::PendingFile;
 pub use scan::{Chunk, DataFile, Scan};
 
@@ -43,9 +55,34 @@ pub enum Table {
     Rejects,
     /// One row per pair of rows that are the same event: [`reconciliations`].
     Reconciliations,
+    /// One row per log of a market: [`logs`].
+    Logs,
+    /// One row per block that is not final yet and one per log in it: [`head`].
+    Head,
+    /// One row per call and its answer: [`reads`].
+    Reads,
+    /// One row per transaction that matters: [`transactions`].
+    Transactions,
+    /// One row per check of a range: [`proofs`].
+    Proofs,
 }
 
 impl Table {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Liquidations,
+        Self::Positions,
+        Self::Rejects,
+        Self::Reconciliations,
+        Self::Logs,
+        Self::Head,
+        Self::Reads,
+        Self::Transactions,
+        Self::Proofs,
+    ];
+
+    /// The tables of a synced market.
+    const OF_A_MARKET: [Self; 5] = [Self::Logs, Self::Head, Self::Reads, Self::Transactions, Self::Proofs];
+
     /// The folder's name, also written in the footer.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -54,6 +91,11 @@ impl Table {
             Self::Positions => "positions",
             Self::Rejects => "rejects",
             Self::Reconciliations => "reconciliations",
+            Self::Logs => "logs",
+            Self::Head => "head",
+            Self::Reads => "reads",
+            Self::Transactions => "transactions",
+            Self::Proofs => "proofs",
         }
     }
 }
@@ -123,6 +165,51 @@ impl Archive {
         self.root.join("imports").join(format!("dataset={dataset}")).join(table.word())
     }
 
+    /// The names of all markets of which anything is held, sorted.
+    ///
+    /// # Errors
+    /// A folder cannot be read.
+    pub fn markets(&self) -> Result<Vec<MarketName>> {
+        let mut markets = BTreeSet::new();
+        for table in Table::OF_A_MARKET {
+            let names = entries(&self.root.join(table.word()))?;
+            markets.extend(names.iter().filter_map(|name| MarketName::new(name.strip_prefix("market=")?).ok()));
+        }
+        Ok(markets.into_iter().collect())
+    }
+
+    /// The finished files of one table of a market, sorted by name, with their footers.
+    ///
+    /// # Errors
+    /// A file is unreadable, of a later layout, or belongs elsewhere by what it says about itself.
+    pub fn market_files(&self, market: &MarketName, table: Table) -> Result<Vec<DataFile>> {
+        self.market_files_from(market, table, 0)
+    }
+
+    /// The same, less the files whose names tell that they end before a block; those are not even opened.
+    ///
+    /// # Errors
+    /// A file is unreadable, of a later layout, or belongs elsewhere by what it says about itself.
+    pub fn market_files_from(&self, market: &MarketName, table: Table, from: u64) -> Result<Vec<DataFile>> {
+        let folder = self.market_folder(market, table);
+        let names = entries(&folder)?;
+        let may_hold = |name: &str| Span::blocks_of_file_name(name).is_none_or(|(_, to)| from <= to);
+        let wanted = names.iter().filter(|name| is_finished(name) && may_hold(name));
+        wanted
+            .map(|name| {
+                let file = DataFile::open(folder.join(name))?;
+                file.expect_to_be(market, table, name)?;
+                Ok(file)
+            })
+            .collect()
+    }
+
+    /// Where one table of a market lies.
+    #[must_use]
+    pub fn market_folder(&self, market: &MarketName, table: Table) -> PathBuf {
+        self.root.join(table.word()).join(format!("market={market}"))
+    }
+
     pub(crate) fn reconciliations_folder(&self) -> PathBuf {
         self.root.join("proofs").join(Table::Reconciliations.word())
     }
@@ -171,6 +258,11 @@ impl Writer {
             }
         }
         publish::sweep(&archive.reconciliations_folder())?;
+        for market in archive.markets()? {
+            for table in Table::OF_A_MARKET {
+                publish::sweep(&archive.market_folder(&market, table))?;
+            }
+        }
         Ok(Self { archive: archive.clone(), _lock: lock })
     }
 
@@ -192,16 +284,7 @@ impl DatasetName {
     /// # Errors
     /// The name is empty, too long or has other characters.
     pub fn new(name: &str) -> Result<Self> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if starts_well && name.len() <= 64 && name.chars().all(allowed) {
-            return Ok(Self(name.to_owned()));
-        }
-        let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
-        Err(Error::Unfit {
-            what: format!("\"{shown}\" is no name for a dataset"),
-            advice: "use up to 64 lower-case letters, digits, '-' and '_'".to_owned(),
-        })
+        checked_name(name, "dataset").map(Self)
     }
 
     /// The name a file suggests: its stem, with every other character turned into `-`.
@@ -220,6 +303,45 @@ impl std::fmt::Display for DatasetName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// A market's name, such as `ethereum-v3-core`; a safe folder name as a [`DatasetName`] is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MarketName(String);
+
+impl MarketName {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// The name is empty, too long or has other characters than a [`DatasetName`] may have.
+    pub fn new(name: &str) -> Result<Self> {
+        checked_name(name, "market").map(Self)
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for MarketName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn checked_name(name: &str, of_what: &str) -> Result<String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts_well && name.len() <= 64 && name.chars().all(allowed) {
+        return Ok(name.to_owned());
+    }
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    Err(Error::Unfit {
+        what: format!("\"{shown}\" is no name for a {of_what}"),
+        advice: "use up to 64 lower-case letters, digits, '-' and '_'".to_owned(),
+    })
 }
 
 /// Whether a file name is that of a finished data file.

@@ -186,6 +186,11 @@ pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     folder.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_folder)
 }
 
+/// Removes a finished file whose rows stand in another by now. Call it only while holding the write lock.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    fs::remove_file(path).while_trying_to("remove a file whose rows stand in another", path)
+}
+
 /// Removes the hidden files an interrupted writer left in a folder of the archive. Call it only while holding the write lock.
 pub(super) fn sweep(folder: &Path) -> Result<()> {
     for name in super::entries(folder)?.iter().filter(|name| is_hidden(name)) {

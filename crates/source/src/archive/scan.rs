@@ -10,7 +10,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::statistics::Statistics;
 
-use super::footer::{Footer, TimeRange};
+use super::footer::{Footer, Span, TimeRange};
+use super::{MarketName, Table};
 use crate::error::{Error, IoContext, Result};
 use crate::quiet;
 
@@ -28,7 +29,7 @@ pub struct DataFile {
 }
 
 /// A file that this program wrote whole and that is not whole any more.
-fn damaged(path: &Path, cause: impl std::fmt::Display) -> Error {
+pub(super) fn damaged(path: &Path, cause: impl std::fmt::Display) -> Error {
     let what = format!("is damaged ({})", cause.to_string().lines().next().unwrap_or("no reason given"));
     let advice = "restore it from a backup, or delete it and import its source again";
     Error::BadFile { path: path.to_owned(), what, advice }
@@ -58,6 +59,37 @@ impl DataFile {
 }
 
 impl DataFile {
+    /// Checks that the file is what its place and name say.
+    pub(super) fn expect_to_be(&self, market: &MarketName, table: Table, name: &str) -> Result<()> {
+        let footer = &self.footer;
+        let other = |what: String| {
+            let advice = "somebody put it here or renamed it; move it where it belongs";
+            Err(Error::BadFile { path: self.path.clone(), what, advice })
+        };
+        if footer.table != table {
+            return other(format!("says it belongs to the table {}, not {}", footer.table.word(), table.word()));
+        }
+        if footer.note("market") != Some(market.as_str()) {
+            return other(format!("says it belongs to another market than {market}"));
+        }
+        let Span::Blocks { from, to, .. } = footer.span else {
+            return other("does not say which blocks it is of".to_owned());
+        };
+        if from > to || Span::blocks_of_file_name(name).is_some_and(|named| named != (from, to)) {
+            return other(format!("says it is of blocks {from} to {to}, and its name says otherwise"));
+        }
+        Ok(())
+    }
+
+    /// The first and the last block of a market's file.
+    #[must_use]
+    pub fn blocks(&self) -> Option<(u64, u64)> {
+        match self.footer.span {
+            Span::Blocks { from, to, .. } => Some((from, to)),
+            Span::Empty | Span::Times { .. } => None,
+        }
+    }
+
     /// Whether a column is empty in every row, by the statistics alone; `false` where they do not say.
     #[must_use]
     pub fn is_empty_throughout(&self, column: &str) -> bool {
@@ -73,31 +105,65 @@ impl DataFile {
     }
 }
 
-/// Which columns and times to read.
+#[cfg(test)]
+impl DataFile {
+    /// Each column's name, its bytes in the file, and its bytes before compression.
+    pub(super) fn column_sizes(&self) -> Vec<(String, usize, usize)> {
+        let metadata = self.metadata.metadata();
+        let columns = metadata.file_metadata().schema_descr().columns().iter().enumerate();
+        let sum = |place: usize, size: fn(&parquet::file::metadata::ColumnChunkMetaData) -> i64| {
+            let sizes = metadata.row_groups().iter().map(|group| size(group.column(place)));
+            usize::try_from(sizes.sum::<i64>()).unwrap()
+        };
+        columns
+            .map(|(place, column)| {
+                let name = column.name().to_owned();
+                (name, sum(place, |chunk| chunk.compressed_size()), sum(place, |chunk| chunk.uncompressed_size()))
+            })
+            .collect()
+    }
+}
+
+/// Which columns and times or blocks to read.
 #[derive(Debug, Clone)]
 pub struct Scan {
     /// The columns by name; `None` for all of them.
     columns: Option<Vec<&'static str>>,
     range: TimeRange,
+    /// The first block and the last.
+    blocks: (u64, u64),
+    batch_rows: usize,
 }
 
 impl Scan {
     /// Some columns, of all times.
     #[must_use]
     pub fn of(columns: &[&'static str]) -> Self {
-        Self { columns: Some(columns.to_vec()), range: TimeRange::ALL }
+        Self { columns: Some(columns.to_vec()), ..Self::of_all() }
     }
 
     /// All columns, of all times.
     #[must_use]
     pub fn of_all() -> Self {
-        Self { columns: None, range: TimeRange::ALL }
+        Self { columns: None, range: TimeRange::ALL, blocks: (0, u64::MAX), batch_rows: BATCH_ROWS }
     }
 
     /// Only where rows of the range can be. Rows outside it may come too: files and row groups are skipped whole.
     #[must_use]
     pub fn within(self, range: TimeRange) -> Self {
         Self { range, ..self }
+    }
+
+    /// Only where rows of these blocks, both ends included, can be; others may come too. For tables with a column `block`.
+    #[must_use]
+    pub fn of_blocks(self, from: u64, to: u64) -> Self {
+        Self { blocks: (from, to), ..self }
+    }
+
+    /// At most so many rows at a time.
+    #[must_use]
+    pub fn in_batches_of(self, rows: usize) -> Self {
+        Self { batch_rows: rows, ..self }
     }
 
     /// The pieces of the files that have to be read, in order.
@@ -110,14 +176,20 @@ impl Scan {
     fn chunks_of(&self, file: &DataFile) -> Vec<Chunk> {
         let metadata = file.metadata.metadata();
         let schema = metadata.file_metadata().schema_descr();
-        let time = schema.columns().iter().position(|column| column.name() == "time");
-        let may_hold = |group: &usize| {
-            let statistics = time.and_then(|time| metadata.row_group(*group).column(time).statistics());
-            let Some(Statistics::Int64(times)) = statistics else {
+        let place = |name: &str| schema.columns().iter().position(|column| column.name() == name);
+        let (time, block) = (place("time"), place("block"));
+        let overlaps = |group: usize, column: Option<usize>, first: i64, last: i64| {
+            let statistics = column.and_then(|column| metadata.row_group(group).column(column).statistics());
+            let Some(Statistics::Int64(values)) = statistics else {
                 return true;
             };
-            times.min_opt().is_none_or(|min| *min < self.range.until.0)
-                && times.max_opt().is_none_or(|max| self.range.from.0 <= *max)
+            values.min_opt().is_none_or(|min| *min <= last) && values.max_opt().is_none_or(|max| first <= *max)
+        };
+        let last_time = self.range.until.0.saturating_sub(1);
+        let [first_block, last_block] =
+            [self.blocks.0, self.blocks.1].map(|block| i64::try_from(block).unwrap_or(i64::MAX));
+        let may_hold = |group: &usize| {
+            overlaps(*group, time, self.range.from.0, last_time) && overlaps(*group, block, first_block, last_block)
         };
         let columns = self
             .columns
@@ -131,6 +203,7 @@ impl Scan {
                 metadata: file.metadata.clone(),
                 columns: columns.clone(),
                 row_group,
+                batch_rows: self.batch_rows,
             })
             .collect()
     }
@@ -143,6 +216,7 @@ pub struct Chunk {
     metadata: ArrowReaderMetadata,
     columns: ProjectionMask,
     row_group: usize,
+    batch_rows: usize,
 }
 
 impl Chunk {
@@ -150,12 +224,12 @@ impl Chunk {
     ///
     /// # Errors
     /// The file cannot be opened; each item is an error where the file is damaged.
-    pub fn read(&self) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+    pub fn read(&self) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
         let file = File::open(&self.path).while_trying_to("read the file", &self.path)?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_projection(self.columns.clone())
             .with_row_groups(vec![self.row_group])
-            .with_batch_size(BATCH_ROWS);
+            .with_batch_size(self.batch_rows);
         let path = self.path.clone();
         let panicked = move || damaged(&path, "its pages contradict each other");
         let mut batches =
