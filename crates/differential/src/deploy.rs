@@ -8,12 +8,14 @@ mod v3;
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, Bytes, U256};
-use anyhow::Result;
+use alloy_primitives::{Address, U256};
+use anyhow::{Context as _, Result, bail};
 
 use crate::abi::{self, Value};
 use crate::artifacts::Artifacts;
+use crate::backend::Backend;
 use crate::evm::{ADMIN, Evm, Reverted, Snapshot};
+use crate::feed;
 use crate::market::{Market, Reserve};
 use crate::world::{EModeSpec, Version, World};
 
@@ -46,10 +48,10 @@ struct Base {
 impl<'a> Deployer<'a> {
     /// Deploys what the worlds of a version share.
     pub fn new(artifacts: &'a Artifacts, version: Version) -> Result<Self> {
-        let mut evm = Evm::new(BEGIN);
-        let mut site = Site { evm: &mut evm, artifacts, family: version.family(), libraries: BTreeMap::new() };
-        let base = if version == Version::V2 { v2::base(&mut site)? } else { v3::base(&mut site, version)? };
-        Ok(Self { artifacts, base, snapshot: evm.snapshot() })
+        let mut backend = Backend::from(Evm::new(BEGIN));
+        let base = Base::new(&mut backend, artifacts, version)?;
+        let snapshot = backend.memory().context("an interpreter")?.snapshot();
+        Ok(Self { artifacts, base, snapshot })
     }
 
     /// The version of its worlds.
@@ -59,22 +61,38 @@ impl<'a> Deployer<'a> {
 
     /// Deploys a world, hands its users tokens without end, and lets the pool take them.
     pub fn market(&self, world: &World) -> Result<Market> {
-        let mut evm = Evm::restore(self.snapshot.clone());
-        let libraries = self.base.libraries.clone();
-        let mut site = Site { evm: &mut evm, artifacts: self.artifacts, family: self.base.version.family(), libraries };
+        self.base.market(Evm::restore(self.snapshot.clone()).into(), self.artifacts, world)
+    }
+}
+
+/// Deploys everything a world needs on an empty chain, which must be at [`BEGIN`] for its figures to be the mirror's.
+pub fn on(mut backend: Backend, artifacts: &Artifacts, world: &World) -> Result<Market> {
+    let base = Base::new(&mut backend, artifacts, world.version)?;
+    base.market(backend, artifacts, world)
+}
+
+impl Base {
+    fn new(evm: &mut Backend, artifacts: &Artifacts, version: Version) -> Result<Self> {
+        let mut site = Site::new(evm, artifacts, version);
+        if version == Version::V2 { v2::base(&mut site) } else { v3::base(&mut site, version) }
+    }
+
+    fn market(&self, mut evm: Backend, artifacts: &Artifacts, world: &World) -> Result<Market> {
+        let mut site = Site::new(&mut evm, artifacts, self.version);
+        site.libraries.clone_from(&self.libraries);
         let users: Vec<Address> = (0..world.users).map(user).collect();
         let assets: Result<Vec<Asset>> = (0..world.reserves.len()).map(|id| site.asset(world, id)).collect();
         let assets = assets?;
         for asset in &assets {
             for user in &users {
-                site.fund(*user, asset.token, self.base.pool)?;
+                site.fund(*user, asset.token, self.pool)?;
             }
         }
         let tokens = match world.version {
-            Version::V2 => v2::reserves(&mut site, &self.base, world, &assets)?,
-            Version::V3_0_0 | Version::V3_0_2 | Version::V3_6 => v3::reserves(&mut site, &self.base, world, &assets)?,
+            Version::V2 => v2::reserves(&mut site, self, world, &assets)?,
+            Version::V3_0_0 | Version::V3_0_2 | Version::V3_6 => v3::reserves(&mut site, self, world, &assets)?,
         };
-        let sentinel = if world.sentinel { Some(v3::sentinel(&mut site, &self.base)?) } else { None };
+        let sentinel = if world.sentinel { Some(v3::sentinel(&mut site, self)?) } else { None };
         let reserves = assets.iter().zip(tokens).map(|(asset, [a_token, stable, variable])| Reserve {
             asset: asset.token,
             feed: asset.feed,
@@ -85,14 +103,15 @@ impl<'a> Deployer<'a> {
         let reserves = reserves.collect();
         Ok(Market {
             version: world.version,
-            provider: self.base.provider,
-            pool: self.base.pool,
-            configurator: self.base.configurator,
+            provider: self.provider,
+            pool: self.pool,
+            configurator: self.configurator,
             reserves,
             e_mode_feeds: world.e_modes.iter().map(|e_mode| (e_mode.id, e_mode_feed(e_mode.id))).collect(),
+            phases: BTreeMap::new(),
             users,
             sentinel,
-            errors: self.artifacts.errors.iter().map(|error| (abi::selector(error), name(error))).collect(),
+            errors: artifacts.errors.iter().map(|error| (abi::selector(error), name(error))).collect(),
             evm,
         })
     }
@@ -124,13 +143,17 @@ struct Asset {
 
 /// A chain with contracts to put on it.
 struct Site<'a> {
-    evm: &'a mut Evm,
+    evm: &'a mut Backend,
     artifacts: &'a Artifacts,
     family: &'static str,
     libraries: BTreeMap<String, Address>,
 }
 
-impl Site<'_> {
+impl<'a> Site<'a> {
+    fn new(evm: &'a mut Backend, artifacts: &'a Artifacts, version: Version) -> Self {
+        Self { evm, artifacts, family: version.family(), libraries: BTreeMap::new() }
+    }
+
     /// Deploys a contract and, before it, the libraries it needs.
     fn deploy(&mut self, name: &str, arguments: &[Value]) -> Result<Address> {
         for library in self.artifacts.libraries(self.family, name) {
@@ -145,13 +168,16 @@ impl Site<'_> {
     }
 
     /// Calls a function as the administrator; it must succeed.
-    fn call(&mut self, to: Address, signature: &str, arguments: &[Value]) -> Result<Bytes> {
+    fn call(&mut self, to: Address, signature: &str, arguments: &[Value]) -> Result<()> {
         self.evm.admin(to, abi::call(signature, arguments), signature)
     }
 
     /// An address that a contract knows.
     fn ask(&mut self, to: Address, signature: &str) -> Result<Address> {
-        Ok(abi::address(abi::word_at(&self.call(to, signature, &[])?, 0)))
+        match self.evm.view(to, abi::words(signature, &[]))? {
+            Ok(answer) => Ok(abi::address(abi::word_at(&answer, 0))),
+            Err(Reverted(reason)) => bail!("{signature} reverted with {reason}"),
+        }
     }
 
     fn asset(&mut self, world: &World, id: usize) -> Result<Asset> {
@@ -164,10 +190,13 @@ impl Site<'_> {
         Ok(Asset { token, feed })
     }
 
-    /// A contract that answers everything with its first storage word.
+    /// A feed, with the aggregator of its first phase behind it.
     fn feed(&mut self, at: Address, price: U256) -> Result<()> {
-        self.evm.place(at, Bytes::from_static(&[0x5f, 0x54, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3]));
-        self.evm.set_storage(at, U256::ZERO, price)
+        let behind = feed::behind(at, 1);
+        self.evm.place(at, feed::proxy())?;
+        self.evm.place(behind, feed::aggregator())?;
+        self.evm.admin(at, feed::confirm(behind), "confirmAggregator")?;
+        self.evm.admin(behind, feed::transmit(price), "transmit")
     }
 
     fn fund(&mut self, user: Address, token: Address, pool: Address) -> Result<()> {
@@ -177,7 +206,7 @@ impl Site<'_> {
             abi::words("approve(address,uint256)", &[abi::word(pool), U256::MAX]),
         ] {
             if let Err(Reverted(reason)) = self.evm.call(user, token, data)? {
-                anyhow::bail!("a token refused to be handed out: {reason}");
+                bail!("a token refused to be handed out: {reason}");
             }
         }
         Ok(())

@@ -2,13 +2,18 @@
 
 pub mod abi;
 pub mod action;
+pub mod anvil;
 pub mod artifacts;
+pub mod backend;
+pub mod chain;
 pub mod chance;
 pub mod compare;
 pub mod deploy;
 pub mod event;
 pub mod evm;
+pub mod feed;
 pub mod generate;
+pub mod http;
 pub mod market;
 pub mod mirror;
 pub mod prove;

@@ -7,9 +7,12 @@ use anyhow::{Result, bail};
 
 use crate::abi::{self, word, word_at};
 use crate::action::{Action, Admin, Category, List};
+use crate::anvil::Transaction;
+use crate::backend::Backend;
 use crate::deploy::TREASURY;
 use crate::event::{self, Event};
-use crate::evm::{ADMIN, Evm, Reverted};
+use crate::evm::{ADMIN, Reverted, Success};
+use crate::feed;
 use crate::world::Version;
 
 /// A market on its own chain.
@@ -27,6 +30,8 @@ pub struct Market {
     pub reserves: Vec<Reserve>,
     /// Categories and where their prices are.
     pub e_mode_feeds: Vec<(u8, Address)>,
+    /// The phase each feed is in; the first where it is not named.
+    pub phases: BTreeMap<Address, u8>,
     /// Everybody but the treasury.
     pub users: Vec<Address>,
     /// The sentinel, where there is one.
@@ -34,7 +39,7 @@ pub struct Market {
     /// Custom errors by selector.
     pub errors: BTreeMap<[u8; 4], String>,
     /// The chain.
-    pub evm: Evm,
+    pub evm: Backend,
 }
 
 /// A reserve's contracts.
@@ -115,7 +120,7 @@ pub struct Holding {
 pub type AccountData = Result<[U256; 6], String>;
 
 /// `getReserveData` as it is.
-pub(crate) fn reserve_data(evm: &mut Evm, pool: Address, asset: Address) -> Result<Bytes> {
+pub(crate) fn reserve_data(evm: &mut Backend, pool: Address, asset: Address) -> Result<Bytes> {
     match evm.view(pool, abi::words("getReserveData(address)", &[word(asset)]))? {
         Ok(data) => Ok(data),
         Err(Reverted(reason)) => bail!("getReserveData reverted with {reason}"),
@@ -126,14 +131,6 @@ impl Market {
     /// Takes a step.
     pub fn act(&mut self, action: &Action) -> Result<Outcome> {
         match action {
-            Action::Price { reserve, price } => {
-                self.evm.set_storage(self.reserves[*reserve].feed, U256::ZERO, *price)?;
-            }
-            Action::EModePrice { category, price } => {
-                if let Some((_, feed)) = self.e_mode_feeds.iter().find(|(id, _)| id == category) {
-                    self.evm.set_storage(*feed, U256::ZERO, *price)?;
-                }
-            }
             Action::Wait { seconds } => self.evm.warp(*seconds),
             Action::Sentinel { borrow, liquidation } => {
                 if let Some(sentinel) = self.sentinel {
@@ -141,10 +138,52 @@ impl Market {
                     self.evm.set_storage(sentinel, U256::from(1), U256::from(*liquidation))?;
                 }
             }
-            Action::Admin(admin) => {
-                let data = self.admin_call(admin);
-                return self.transact(ADMIN, self.configurator, data);
+            Action::Admin(_)
+            | Action::Price { .. }
+            | Action::EModePrice { .. }
+            | Action::Supply { .. }
+            | Action::Withdraw { .. }
+            | Action::Borrow { .. }
+            | Action::Repay { .. }
+            | Action::RepayWithATokens { .. }
+            | Action::Transfer { .. }
+            | Action::UseAsCollateral { .. }
+            | Action::SetEMode { .. }
+            | Action::SwapRate { .. }
+            | Action::Rebalance { .. }
+            | Action::MintToTreasury { .. }
+            | Action::CoverDeficit { .. }
+            | Action::Liquidate { .. } => {}
+        }
+        let mut outcome = Ok(Vec::new());
+        for Transaction { from, to, data } in self.transactions(action) {
+            let result = self.evm.call(from, to.unwrap_or_default(), data)?;
+            outcome = self.outcome(result);
+        }
+        Ok(outcome)
+    }
+
+    /// What a transaction came to.
+    pub fn outcome(&self, result: Result<Success, Reverted>) -> Outcome {
+        match result {
+            Ok(success) => Ok(self.events(&success.logs)),
+            Err(Reverted(reason)) => Err(self.reason(&reason)),
+        }
+    }
+
+    /// The transactions a step consists of; none where it is not one of the chain's. The last one is the step itself.
+    pub fn transactions(&self, action: &Action) -> Vec<Transaction> {
+        let one = |from, to, data| vec![Transaction { from, to: Some(to), data }];
+        match action {
+            Action::Wait { .. } | Action::Sentinel { .. } => Vec::new(),
+            Action::Price { reserve, price } => {
+                one(ADMIN, self.aggregator(self.reserves[*reserve].feed), feed::transmit(*price))
             }
+            Action::EModePrice { category, price } => match self.e_mode_feeds.iter().find(|(id, _)| id == category) {
+                Some((_, feed)) => one(ADMIN, self.aggregator(*feed), feed::transmit(*price)),
+                None => Vec::new(),
+            },
+            Action::Admin(admin) => one(ADMIN, self.configurator, self.admin_call(admin)),
             Action::Supply { .. }
             | Action::Withdraw { .. }
             | Action::Borrow { .. }
@@ -158,28 +197,38 @@ impl Market {
             | Action::MintToTreasury { .. }
             | Action::CoverDeficit { .. }
             | Action::Liquidate { .. } => {
+                let mut transactions = Vec::new();
                 if let Action::CoverDeficit { user, .. } = action {
-                    self.insure(self.users[*user])?;
+                    transactions.push(self.insure(self.users[*user]));
                 }
                 let (from, to, data) = self.user_call(action);
-                return self.transact(from, to, data);
+                transactions.push(Transaction { from, to: Some(to), data });
+                transactions
             }
         }
-        Ok(Ok(Vec::new()))
+    }
+
+    /// The aggregator behind a feed at present.
+    pub fn aggregator(&self, feed: Address) -> Address {
+        feed::behind(feed, self.phases.get(&feed).copied().unwrap_or(1))
+    }
+
+    /// Puts a fresh aggregator with the price it should begin with behind a reserve's feed, as Chainlink does now and
+    /// then.
+    pub fn next_phase(&mut self, reserve: usize, price: U256) -> Result<()> {
+        let feed = self.reserves[reserve].feed;
+        *self.phases.entry(feed).or_insert(1) += 1;
+        let behind = self.aggregator(feed);
+        self.evm.place(behind, feed::aggregator())?;
+        self.evm.admin(behind, feed::transmit(price), "transmit")?;
+        self.evm.admin(feed, feed::confirm(behind), "confirmAggregator")
     }
 
     /// Makes somebody the insurance, which alone may cover bad debt.
-    fn insure(&mut self, user: Address) -> Result<()> {
+    fn insure(&self, user: Address) -> Transaction {
         let name = U256::from_be_slice(b"UMBRELLA") << 192;
         let data = abi::words("setAddress(bytes32,address)", &[name, word(user)]);
-        self.evm.admin(self.provider, data, "setAddress").map(|_| ())
-    }
-
-    fn transact(&mut self, from: Address, to: Address, data: Bytes) -> Result<Outcome> {
-        Ok(match self.evm.call(from, to, data)? {
-            Ok(success) => Ok(self.events(&success.logs)),
-            Err(Reverted(reason)) => Err(self.reason(&reason)),
-        })
+        Transaction { from: ADMIN, to: Some(self.provider), data }
     }
 
     /// The pool's own events, in order.

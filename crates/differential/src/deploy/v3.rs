@@ -168,7 +168,7 @@ pub(super) fn sentinel(site: &mut Site<'_>, base: &Base) -> Result<Address> {
     let mut code = vec![0x5f, 0x35, 0x60, 0xe0, 0x1c, 0x63];
     code.extend(abi::selector("isLiquidationAllowed()"));
     code.extend([0x14, 0x54, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3]);
-    site.evm.place(at, Bytes::from(code));
+    site.evm.place(at, Bytes::from(code))?;
     for slot in [U256::ZERO, U256::from(1)] {
         site.evm.set_storage(at, slot, U256::from(1))?;
     }

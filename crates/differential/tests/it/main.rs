@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod agree;
+mod anvil;
 mod cases;
 mod math_utils;
 mod worlds;
