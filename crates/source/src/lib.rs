@@ -4,6 +4,7 @@
 //! * [`log`]: logs as a node returns them;
 //! * [`rpc`]: what is asked of nodes, over several endpoints at once;
 //! * [`import`]: other people's files, re-expressed as rows of the archive;
+//! * [`proof`]: which logs a node left out, and how that shows;
 //! * [`spill`]: what must be remembered of a stream, in bounded memory;
 //! * [`error`]: what can go wrong, each with what, where and what to do.
 //!
@@ -13,6 +14,7 @@ pub mod archive;
 pub mod error;
 pub mod import;
 pub mod log;
+pub mod proof;
 mod quiet;
 pub mod rpc;
 pub mod spill;

@@ -355,8 +355,7 @@ impl Client {
     pub async fn calls(&self, block: u64, calls: &[Call]) -> Result<Vec<Answer>> {
         let mut answers = Vec::with_capacity(calls.len());
         for call in calls {
-            let params =
-                serde_json::json!([{ "to": format!("{:?}", call.to), "data": call.data.to_string() }, format!("{block:#x}")]);
+            let params = serde_json::json!([{ "to": format!("{:?}", call.to), "data": call.data.to_string() }, format!("{block:#x}")]);
             answers.push(match self.request("eth_call", params).await {
                 Ok(raw) => Answer::Returned(self.read_bytes("eth_call", &raw)?),
                 Err(Error::Node { what, .. }) if what.contains("revert") => Answer::Reverted(Bytes::new()),
