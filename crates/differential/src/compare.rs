@@ -192,6 +192,16 @@ impl Touched {
         touched
     }
 
+    /// The reserves, in order.
+    pub fn reserves(&self) -> &[usize] {
+        &self.reserves
+    }
+
+    /// The users.
+    pub fn users(&self) -> &[Address] {
+        &self.users
+    }
+
     /// Also what the same step names now that it has happened.
     pub fn and(mut self, other: Self) -> Self {
         self.reserves.extend(other.reserves);

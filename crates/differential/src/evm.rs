@@ -23,6 +23,31 @@ pub const ADMIN: Address = Address::repeat_byte(0xad);
 pub struct Evm {
     inner: MainnetEvm<MainnetContext<InMemoryDB>>,
     now: u64,
+    place: Place,
+    logs: Vec<Recorded>,
+}
+
+/// Where the next transaction stands.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    block: u64,
+    transaction: u32,
+    log: u32,
+}
+
+/// A log, and where it stands.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The block.
+    pub block: u64,
+    /// The block's time in seconds.
+    pub time: u64,
+    /// The transaction's place in the block.
+    pub transaction: u32,
+    /// The log's place in the block.
+    pub index: u32,
+    /// What was written, and by whom.
+    pub log: Log,
 }
 
 impl std::fmt::Debug for Evm {
@@ -49,15 +74,17 @@ pub struct Reverted(pub Bytes);
 pub struct Snapshot {
     database: InMemoryDB,
     now: u64,
+    place: Place,
+    logs: Vec<Recorded>,
 }
 
 impl Evm {
     /// An empty chain at a moment in seconds.
     pub fn new(now: u64) -> Self {
-        Self::over(InMemoryDB::default(), now)
+        Self::over(InMemoryDB::default(), now, Place { block: 1, transaction: 0, log: 0 }, Vec::new())
     }
 
-    fn over(database: InMemoryDB, now: u64) -> Self {
+    fn over(database: InMemoryDB, now: u64, place: Place, logs: Vec<Recorded>) -> Self {
         let context: MainnetContext<InMemoryDB> = Context::new(database, SpecId::CANCUN);
         let context = context.modify_cfg_chained(|config| {
             config.disable_nonce_check = true;
@@ -68,9 +95,9 @@ impl Evm {
         });
         let mut inner = context.build_mainnet();
         inner.ctx.block.gas_limit = u64::MAX;
-        inner.ctx.block.number = U256::from(1);
+        inner.ctx.block.number = U256::from(place.block);
         inner.ctx.block.timestamp = U256::from(now);
-        Self { inner, now }
+        Self { inner, now, place, logs }
     }
 
     /// The moment of the next transaction, in seconds.
@@ -82,17 +109,47 @@ impl Evm {
     pub fn warp(&mut self, seconds: u64) {
         self.now += seconds;
         self.inner.ctx.block.timestamp = U256::from(self.now);
-        self.inner.ctx.block.number += U256::from(1);
+        self.place = Place { block: self.place.block + 1, transaction: 0, log: 0 };
+        self.inner.ctx.block.number = U256::from(self.place.block);
+    }
+
+    /// The block of the next transaction.
+    pub fn block(&self) -> u64 {
+        self.place.block
+    }
+
+    /// The logs since this was last asked, or since the chain began.
+    pub fn take_logs(&mut self) -> Vec<Recorded> {
+        std::mem::take(&mut self.logs)
+    }
+
+    fn record(&mut self, logs: &[Log]) {
+        for log in logs {
+            self.logs.push(Recorded {
+                block: self.place.block,
+                time: self.now,
+                transaction: self.place.transaction,
+                index: self.place.log,
+                log: log.clone(),
+            });
+            self.place.log += 1;
+        }
+        self.place.transaction += 1;
     }
 
     /// The chain as it is.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { database: self.inner.ctx.journaled_state.database.clone(), now: self.now }
+        Snapshot {
+            database: self.inner.ctx.journaled_state.database.clone(),
+            now: self.now,
+            place: self.place,
+            logs: self.logs.clone(),
+        }
     }
 
     /// A chain that goes on from where a snapshot was taken.
     pub fn restore(snapshot: Snapshot) -> Self {
-        Self::over(snapshot.database, snapshot.now)
+        Self::over(snapshot.database, snapshot.now, snapshot.place, snapshot.logs)
     }
 
     fn transaction(from: Address, kind: TxKind, data: Bytes) -> TxEnv {
@@ -103,7 +160,10 @@ impl Evm {
     pub fn call(&mut self, from: Address, to: Address, data: Bytes) -> Result<Result<Success, Reverted>> {
         let result = self.inner.transact_commit(Self::transaction(from, TxKind::Call(to), data));
         match result.map_err(|error| anyhow!("{error:?}"))? {
-            ExecutionResult::Success { output, logs, .. } => Ok(Ok(Success { output: output.into_data(), logs })),
+            ExecutionResult::Success { output, logs, .. } => {
+                self.record(&logs);
+                Ok(Ok(Success { output: output.into_data(), logs }))
+            }
             ExecutionResult::Revert { output, .. } => Ok(Err(Reverted(output))),
             ExecutionResult::Halt { reason, .. } => halted(&format!("{reason:?}")),
         }
@@ -134,7 +194,8 @@ impl Evm {
     pub fn deploy(&mut self, code: Bytes, what: &str) -> Result<Address> {
         let result = self.inner.transact_commit(Self::transaction(ADMIN, TxKind::Create, code));
         match result.map_err(|error| anyhow!("{error:?}"))? {
-            ExecutionResult::Success { output: Output::Create(_, address), .. } => {
+            ExecutionResult::Success { output: Output::Create(_, address), logs, .. } => {
+                self.record(&logs);
                 address.with_context(|| format!("{what} was created nowhere"))
             }
             other @ (ExecutionResult::Success { .. }

@@ -12,6 +12,7 @@ pub mod deploy;
 pub mod event;
 pub mod evm;
 pub mod feed;
+pub mod folded;
 pub mod generate;
 pub mod http;
 pub mod market;

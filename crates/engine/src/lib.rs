@@ -11,4 +11,5 @@
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
 pub mod health;
+pub mod book;
 pub mod liquidations;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::aave::log::Entry;
 use crate::liquidation::Liquidation;
 use crate::time::TimeUs;
 
@@ -32,6 +33,8 @@ pub struct Cursor {
 pub enum Fact {
     /// Somebody's debt was repaid out of his collateral.
     Liquidation(Box<Liquidation>),
+    /// A contract of an Aave market said something, or was asked.
+    Market(Entry),
 }
 
 impl Event {

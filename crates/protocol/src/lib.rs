@@ -23,4 +23,4 @@ pub mod standing;
 pub mod time;
 pub mod token;
 
-pub use alloy_primitives::{Address, B256};
+pub use alloy_primitives::{Address, B256, I256, U256};

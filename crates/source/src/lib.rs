@@ -3,6 +3,7 @@
 //! * [`archive`]: the files on disk, written atomically, read with pruning;
 //! * [`log`]: logs as a node returns them;
 //! * [`rpc`]: what is asked of nodes, over several endpoints at once;
+//! * [`decode`]: what a market's logs and answers say;
 //! * [`import`]: other people's files, re-expressed as rows of the archive;
 //! * [`proof`]: which logs a node left out, and how that shows;
 //! * [`spill`]: what must be remembered of a stream, in bounded memory;
@@ -11,6 +12,7 @@
 //! What this crate does not do: it derives nothing (no totals, no positions) and writes nothing for people to read.
 
 pub mod archive;
+pub mod decode;
 pub mod error;
 pub mod import;
 pub mod log;

@@ -4,6 +4,7 @@
 
 mod agree;
 mod anvil;
+mod book;
 mod cases;
 mod math_utils;
 mod worlds;

@@ -13,6 +13,7 @@
 //! * [`pool`]: a whole pool, and every action on it as an outcome;
 //! * [`mod@liquidation`]: what `liquidationCall` does;
 //! * [`trigger`]: the price at which an account becomes liquidatable;
+//! * [`log`]: what the contracts say in their logs, decoded;
 //! * [`optimal`]: which liquidation pays most, and which serves the borrower and the protocol best;
 //! * [`v4`]: V4's hub and spoke, their positions and liquidations, known from published tables only.
 //!
@@ -25,6 +26,7 @@ mod borrow;
 pub mod config;
 pub mod interest;
 pub mod liquidation;
+pub mod log;
 pub mod math;
 pub mod optimal;
 pub mod pool;

@@ -72,8 +72,9 @@ pub fn record(writer: &Writer, label: &Label, events: &[Event]) -> Result<Record
 }
 
 fn liquidations(events: &[Event]) -> impl Iterator<Item = (TimeUs, &Liquidation)> {
-    events.iter().map(|event| match &event.fact {
-        Fact::Liquidation(liquidation) => (event.time, &**liquidation),
+    events.iter().filter_map(|event| match &event.fact {
+        Fact::Liquidation(liquidation) => Some((event.time, &**liquidation)),
+        Fact::Market(_) => None,
     })
 }
 

@@ -21,8 +21,9 @@ fn liquidations(world: &World) -> Vec<Liquidation> {
     world
         .events()
         .into_iter()
-        .map(|event| match event.fact {
-            Fact::Liquidation(liquidation) => *liquidation,
+        .filter_map(|event| match event.fact {
+            Fact::Liquidation(liquidation) => Some(*liquidation),
+            Fact::Market(_) => None,
         })
         .collect()
 }

@@ -1,0 +1,82 @@
+//! What a market's logs and a node's answers say.
+//!
+//! * [`statement`]: one log, read; without context, so that the same log always gives the same statement;
+//! * [`words`]: 32-byte words and what they may hold;
+//! * [`reads`]: what is asked of contracts by call, and how their answers are read.
+//!
+//! A log whose first topic is one of ours and whose shape is not is a [`Reject`]: it goes to the table of rejects, since
+//! a fork may have changed an event, and a node may lie.
+
+mod events;
+pub mod reads;
+pub mod words;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use protocol::B256;
+use protocol::aave::log::{Entry, Statement};
+use protocol::event::{Cursor, Event, Fact};
+use protocol::time::{SECOND_US, TimeUs};
+
+use crate::log::Log;
+
+pub use words::Reject;
+
+/// The first topics of every event that is read: what a filter asks for.
+#[must_use]
+pub fn topics() -> BTreeSet<B256> {
+    events::table().topics()
+}
+
+/// What a log says; `None` where it is no event of ours.
+///
+/// # Errors
+/// It has the name of one of ours and another shape.
+pub fn statement(log: &Log<'_>) -> Result<Option<Statement>, Reject> {
+    let Some((name, indexed)) = log.topics.split_first() else {
+        return Ok(None);
+    };
+    events::table().read(*name, indexed, log.data)
+}
+
+/// A log as an event of the market `source`; `None` where it is no event of ours.
+///
+/// # Errors
+/// As [`statement`], and where its block's time is beyond any calendar.
+pub fn event(source: &Arc<str>, log: &Log<'_>) -> Result<Option<Event>, Reject> {
+    let Some(statement) = statement(log)? else {
+        return Ok(None);
+    };
+    Ok(Some(Event {
+        at: Cursor { source: Arc::clone(source), height: log.block, index: u64::from(log.log_index) },
+        time: time(log.time)?,
+        fact: Fact::Market(Entry { by: log.address, transaction: log.transaction_index, statement }),
+    }))
+}
+
+/// An answer of a contract at the end of a block, as an event: it stands behind all of the block's logs.
+///
+/// # Errors
+/// The block's time is beyond any calendar.
+pub fn answer(
+    source: &Arc<str>,
+    block: u64,
+    seconds: u64,
+    by: protocol::Address,
+    statement: Statement,
+) -> Result<Event, Reject> {
+    Ok(Event {
+        at: Cursor { source: Arc::clone(source), height: block, index: u64::MAX },
+        time: time(seconds)?,
+        fact: Fact::Market(Entry { by, transaction: u32::MAX, statement }),
+    })
+}
+
+fn time(seconds: u64) -> Result<TimeUs, Reject> {
+    let seconds = i64::try_from(seconds).ok().and_then(|seconds| seconds.checked_mul(SECOND_US));
+    seconds.map(TimeUs).ok_or(Reject::Time)
+}
+
+#[cfg(test)]
+mod tests;
