@@ -4,6 +4,7 @@
 //! * [`log`]: logs as a node returns them;
 //! * [`rpc`]: what is asked of nodes, over several endpoints at once;
 //! * [`decode`]: what a market's logs and answers say;
+//! * [`markets`]: which markets there are, and how one is found on its chain;
 //! * [`import`]: other people's files, re-expressed as rows of the archive;
 //! * [`proof`]: which logs a node left out, and how that shows;
 //! * [`spill`]: what must be remembered of a stream, in bounded memory;
@@ -17,6 +18,7 @@ pub mod error;
 pub mod import;
 pub mod log;
 pub mod proof;
+pub mod markets;
 mod quiet;
 pub mod rpc;
 pub mod spill;
