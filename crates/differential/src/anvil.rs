@@ -217,10 +217,8 @@ impl Anvil {
             return self.reason(&receipt["transactionHash"]).map(Err);
         }
         let logs: Result<Vec<Log>> = receipt["logs"].as_array().context("no logs")?.iter().map(log).collect();
-        let created = match &receipt["contractAddress"] {
-            Value::Null => None,
-            address => Some(fixed::<20>(address)?.into()),
-        };
+        let created = &receipt["contractAddress"];
+        let created = if created.is_null() { None } else { Some(fixed::<20>(created)?.into()) };
         Ok(Ok(Receipt { logs: logs?, created }))
     }
 

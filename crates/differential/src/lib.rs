@@ -18,5 +18,6 @@ pub mod http;
 pub mod market;
 pub mod mirror;
 pub mod prove;
+pub mod proxy;
 pub mod shrink;
 pub mod world;

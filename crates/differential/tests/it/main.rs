@@ -7,6 +7,7 @@ mod anvil;
 mod book;
 mod cases;
 mod math_utils;
+mod proxy;
 mod worlds;
 
 use differential::artifacts::{self, Artifacts};
