@@ -1,5 +1,3 @@
-//! Receipts, filters, plans and the whole table of what is noticed, against blocks that real nodes made and a node that lies.
+//! What proves and refutes, against blocks that real nodes made and against a node that lies.
 
-mod chain;
-mod levels;
 mod receipts;
