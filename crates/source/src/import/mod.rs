@@ -3,12 +3,15 @@
 //! A file is opened and its columns recognised ([`plan`]); then every row is converted, written with its
 //! key, or kept among the rejects with a reason. Keys that occur twice, in the file or in what the dataset already holds,
 //! are found on disk-backed partitions, so that memory stays bounded; then the file is published whole or not at all.
+//!
+//! Files of raw logs are another thing: [`logs`].
 
 mod cell;
 mod convert;
 mod events;
 mod input;
 mod key;
+pub mod logs;
 mod mapping;
 mod moment;
 mod run;
