@@ -138,6 +138,8 @@ pub struct Report {
     pub from: u64,
     /// The last block of the range.
     pub to: u64,
+    /// The last block gone through, in the plan's order; none where not one was.
+    pub through: Option<u64>,
     /// Blocks of which something was learnt: for [`Level::SecondEndpoint`] all of the ranges that were compared.
     pub checked: u64,
     /// Held logs that were found right; for [`Level::Bloom`] only not found wrong.
@@ -167,6 +169,7 @@ impl Report {
             level,
             from,
             to,
+            through: None,
             checked: 0,
             right: 0,
             wrong: Findings::default(),

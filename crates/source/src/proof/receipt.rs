@@ -11,7 +11,8 @@
 //!   to Canyon nodes show a nonce that the root leaves out. Scroll's 0x7e has neither.
 //! * Celo's CIP-64 (0x7b): the base fee in the fee's currency follows the logs, since Celo is an L2.
 //! * Arbitrum's own (0x64 to 0x6a) are plain; 0x78, what was before Nitro, is encoded as legacy, without its byte.
-//! * Polygon's state sync, before it was made a transaction of its own (0x7f), shows as a receipt that is not in the root.
+//! * Polygon's state sync shows as a receipt that is not in the root. Since block 80,084,800 (PIP-74) it is a transaction of its
+//!   own, 0x7f, whose receipt is tried as a plain one: where that gives another root, nothing is concluded.
 
 use std::borrow::Cow;
 
@@ -153,7 +154,7 @@ pub fn verify(chain: ChainId, block: u64, stated: B256, receipts: &BlockReceipts
     if let Some(why) = doubt(chain, block) {
         return Verdict::NotProvable(Why::Chain(why));
     }
-    match receipts.committed.iter().find(|receipt| !is_known(receipt.kind)) {
+    match receipts.committed.iter().find(|receipt| !receipt.is_known()) {
         Some(receipt) => Verdict::NotProvable(Why::UnknownKind(receipt.kind)),
         None => Verdict::Differs { stated, computed },
     }
@@ -184,11 +185,6 @@ pub fn state_sync_hash(block: u64, block_hash: B256) -> B256 {
     keccak256(text)
 }
 
-/// The types whose encoding is known here.
-const fn is_known(kind: u8) -> bool {
-    matches!(kind, 0x00..=0x04 | 0x64..=0x66 | 0x68..=0x6a | 0x7b | 0x7c | 0x7e | 0x7f)
-}
-
 /// What is known of a chain that keeps a differing root from being evidence.
 fn doubt(chain: ChainId, block: u64) -> Option<&'static str> {
     match (chain.0, block) {
@@ -208,6 +204,16 @@ impl Receipt {
         let mut encoded = Vec::new();
         self.encode_into(&mut encoded);
         encoded
+    }
+
+    /// Whether its encoding is known here, with all that goes into it.
+    const fn is_known(&self) -> bool {
+        match self.kind {
+            0x00..=0x04 | 0x64..=0x66 | 0x68..=0x6a | 0x7c | 0x7e => true,
+            // Since Celo is an L2 the base fee is part of it, and not every node shows it.
+            0x7b => matches!(self.extra, Extra::BaseFee(_)),
+            _ => false,
+        }
     }
 
     fn encode_into(&self, out: &mut Vec<u8>) {

@@ -1,7 +1,8 @@
 //! The levels over a client: each goes through a plan and comes back with a [`Report`].
 //!
 //! A block that a node will not or cannot answer for is counted among those of which nothing is known, with the reason, and
-//! the rest go on; a client that cannot reach anybody, or has spent its budget, ends the run with an error.
+//! the rest go on. A client that can reach nobody, or has spent its budget, ends the run; what was learnt until then is
+//! returned all the same, and [`Report::through`] says how far it got.
 
 use std::ops::RangeInclusive;
 
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::bloom::{Sketch, Verdict as BloomVerdict, is_filled};
-use super::compare::{differences, prove_logs};
+use super::compare::{Fault, differences, finding, prove_logs};
 use super::plan::Plan;
 use super::receipt::{self, BlockReceipts, Malformed, Verdict, verify};
 use super::{Level, Report};
@@ -20,34 +21,64 @@ use crate::{Error, Result};
 
 /// How many blocks' receipts are asked for at once; the client bounds how many questions are open.
 const AHEAD: usize = 16;
-/// How many headers are asked for at once.
-const HEADERS: usize = 200;
+/// How many blocks are gone through at once.
+const WINDOW: usize = 200;
 /// The most blocks whose logs are read again at once.
 const STEP: u64 = 2_000;
 
-/// Where the held logs of a range of blocks come from: the archive, or a test. It returns at least those of the range.
+/// Where the held logs of a range of blocks come from: the archive, or a test. It returns at least those of the range, in the
+/// chain's order. Ranges are asked for in order.
 pub type Held<'a> = &'a mut (dyn FnMut(u64, u64) -> Result<Logs> + Send);
 
-/// Compares the held logs of a plan's blocks with the receipts that their headers commit to.
+/// Who is told how far it has got, from time to time.
+pub type Watch<'a> = &'a mut (dyn FnMut(&Report) + Send);
+
+/// Compares the held logs of a plan's blocks with the receipts that their headers commit to: what was learnt, and whether it
+/// got to the end.
 ///
 /// # Errors
 /// Nobody can be reached, the budget is spent, or the held logs cannot be read.
-pub async fn prove_receipts(client: &Client, filter: &Filter, held: Held<'_>, plan: &Plan) -> Result<Report> {
-    let (mut report, before) = begin(Level::Receipts, plan, client);
-    let mut answers = stream::iter(plan.blocks().collect::<Vec<_>>())
-        .map(|block| async move { (block, receipts_of(client, block).await) })
-        .buffered(AHEAD);
-    while let Some((block, answer)) = answers.next().await {
-        match answer {
-            Ok((header, receipts)) => {
-                let logs = held(block, block)?;
-                judge(client, filter, &header, &receipts, &of_block(&logs, block), &mut report);
+pub async fn prove_receipts(
+    client: &Client,
+    filter: &Filter,
+    held: Held<'_>,
+    plan: &Plan,
+    watch: Watch<'_>,
+) -> (Report, Result<()>) {
+    let mut report = Report::new(Level::Receipts, plan.from, plan.to);
+    let before = client.meter().requests();
+    let mut windows = Windows { blocks: plan.blocks() };
+    let ended = loop {
+        let window = match windows.next(client, held, &mut report).await {
+            Ok(Some(window)) => window,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
+        let mut answers = stream::iter(window.headers.clone())
+            .map(|header| async move {
+                let receipts = block_receipts(client, &header).await;
+                (header, receipts)
+            })
+            .buffered(AHEAD);
+        let mut failed = None;
+        while let Some((header, answer)) = answers.next().await {
+            match answer.map_err(reason) {
+                Ok(receipts) => judge(client, filter, &header, &receipts, &window.of_block(header.number), &mut report),
+                Err(Ok(why)) => report.cannot(why, 1),
+                Err(Err(error)) => {
+                    failed = Some(error);
+                    break;
+                }
             }
-            Err(error) => report.cannot(reason(error)?, 1),
+            report.through = Some(header.number);
         }
-    }
-    report.requests = client.meter().requests().saturating_sub(before);
-    Ok(report)
+        report.requests = client.meter().requests().saturating_sub(before);
+        watch(&report);
+        if let Some(error) = failed {
+            break Err(error);
+        }
+    };
+    (report, ended)
 }
 
 fn judge(
@@ -66,9 +97,8 @@ fn judge(
         }
         Verdict::Proven => {
             let mut compared = prove_logs(receipts, header.number, filter, held);
-            let other = held.iter().filter(|log| log.block_hash != header.hash && !log.block_hash.is_zero());
-            let other: Vec<_> =
-                other.map(|log| super::compare::finding(log, super::compare::Fault::Altered("block hash"))).collect();
+            let other = held.iter().filter(|log| log.block_hash != header.hash);
+            let other: Vec<_> = other.map(|log| finding(log, Fault::Altered("block hash"))).collect();
             // Logs of another block of the same number are that first, whatever else they are.
             if !other.is_empty() {
                 compared.wrong = other;
@@ -81,52 +111,57 @@ fn judge(
     }
 }
 
-/// Compares the held logs of a plan's blocks with the bloom filters of their headers, and reads suspect blocks again.
+/// Compares the held logs of a plan's blocks with the bloom filters of their headers, and reads suspect blocks again: what was
+/// learnt, and whether it got to the end.
 ///
 /// # Errors
 /// Nobody can be reached, the budget is spent, or the held logs cannot be read.
-pub async fn prove_bloom(client: &Client, filter: &Filter, held: Held<'_>, plan: &Plan) -> Result<Report> {
-    let (mut report, before) = begin(Level::Bloom, plan, client);
-    let (sketch, mut fills, mut empty) = (Sketch::new(filter), false, 0);
-    let mut blocks = plan.blocks();
-    loop {
-        let wanted: Vec<u64> = blocks.by_ref().take(HEADERS).collect();
-        let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { break };
-        let headers = match client.headers(&wanted).await {
-            Ok(headers) => headers,
-            Err(error) => {
-                report.cannot(reason(error)?, wanted.len() as u64);
-                continue;
-            }
+pub async fn prove_bloom(
+    client: &Client,
+    filter: &Filter,
+    held: Held<'_>,
+    plan: &Plan,
+    watch: Watch<'_>,
+) -> (Report, Result<()>) {
+    let mut report = Report::new(Level::Bloom, plan.from, plan.to);
+    let before = client.meter().requests();
+    let sketch = Sketch::new(filter);
+    let (mut fills, mut empty) = (false, 0);
+    let mut windows = Windows { blocks: plan.blocks() };
+    let ended = 'all: loop {
+        let window = match windows.next(client, held, &mut report).await {
+            Ok(Some(window)) => window,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
         };
-        // Blocks far apart are read by themselves, so that a sample does not load what lies between.
-        let close = (last - first) / 4 <= wanted.len() as u64;
-        let together = if close { Some(held(*first, *last)?) } else { None };
-        for header in &headers {
-            let block = header.number;
-            let own = if together.is_none() { Some(held(block, block)?) } else { None };
-            let logs = together.as_ref().or(own.as_ref()).map(|logs| of_block(logs, block)).unwrap_or_default();
+        for header in &window.headers {
+            let logs = window.of_block(header.number);
             fills |= is_filled(&header.logs_bloom);
             match sketch.check(header, &logs) {
                 BloomVerdict::NotProvable(why) => report.cannot(why, 1),
                 BloomVerdict::Empty => empty += 1,
                 verdict @ (BloomVerdict::Agrees | BloomVerdict::Suspect { .. } | BloomVerdict::Contradicted(_)) => {
-                    report.checked += 1;
                     if logs.is_empty() {
                         report.suspect_by_chance += sketch.chance(&header.logs_bloom);
                     }
-                    settle(client, filter, verdict, &logs, block, &mut report).await?;
+                    if let Err(error) = settle(client, filter, verdict, &logs, header.number, &mut report).await {
+                        break 'all Err(error);
+                    }
+                    report.checked += 1;
                 }
             }
+            report.through = Some(header.number);
         }
-    }
+        report.requests = client.meter().requests().saturating_sub(before);
+        watch(&report);
+    };
     if fills {
         report.checked += empty;
     } else {
         report.cannot("the chain's blocks leave the bloom filter empty", empty);
     }
     report.requests = client.meter().requests().saturating_sub(before);
-    Ok(report)
+    (report, ended)
 }
 
 async fn settle(
@@ -156,7 +191,7 @@ async fn settle(
 }
 
 /// Reads ranges from another endpoint and compares them, log by log, with what is held: a log that only it has is
-/// [`super::compare::Fault::Omitted`], one that only we have is [`super::compare::Fault::Foreign`].
+/// [`Fault::Omitted`], one that only we have is [`Fault::Foreign`]. What was learnt, and whether it got to the end.
 ///
 /// # Errors
 /// Nobody can be reached, the budget is spent, or the held logs cannot be read.
@@ -165,33 +200,106 @@ pub async fn second_opinion(
     filter: &Filter,
     held: Held<'_>,
     ranges: &[RangeInclusive<u64>],
-) -> Result<Report> {
+    watch: Watch<'_>,
+) -> (Report, Result<()>) {
     let from = ranges.iter().map(|range| *range.start()).min().unwrap_or(0);
     let to = ranges.iter().map(|range| *range.end()).max().unwrap_or(0);
     let before = client.meter().requests();
     let mut report = Report::new(Level::SecondEndpoint, from, to);
     for range in ranges {
-        for begin in range.clone().step_by(usize::try_from(STEP).unwrap_or(usize::MAX)) {
+        let mut next = (!range.is_empty()).then_some(*range.start());
+        while let Some(begin) = next {
             let end = begin.saturating_add(STEP - 1).min(*range.end());
-            match client.logs(filter, begin, end).await {
-                Ok(theirs) => {
-                    let ours = within(&held(begin, end)?, begin, end, filter);
-                    let wrong = differences(&ours, &theirs);
-                    let bad = wrong.iter().filter(|one| one.fault != super::compare::Fault::Omitted).count();
-                    report.checked += end - begin + 1;
-                    report.right += ours.len().saturating_sub(bad) as u64;
-                    report.wrong.add(wrong);
-                }
-                Err(error) => report.cannot(reason(error)?, end - begin + 1),
+            next = (end < *range.end()).then(|| end + 1);
+            if let Err(error) = compare_range(client, filter, held, begin..=end, &mut report).await {
+                return (report, Err(error));
             }
+            report.through = Some(end);
+            report.requests = client.meter().requests().saturating_sub(before);
+            watch(&report);
         }
     }
-    report.requests = client.meter().requests().saturating_sub(before);
-    Ok(report)
+    (report, Ok(()))
 }
 
-fn begin(level: Level, plan: &Plan, client: &Client) -> (Report, u64) {
-    (Report::new(level, plan.from, plan.to), client.meter().requests())
+async fn compare_range(
+    client: &Client,
+    filter: &Filter,
+    held: Held<'_>,
+    range: RangeInclusive<u64>,
+    report: &mut Report,
+) -> Result<()> {
+    let (begin, end) = (*range.start(), *range.end());
+    let theirs = match client.logs(filter, begin, end).await {
+        Ok(theirs) => theirs,
+        Err(error) => {
+            report.cannot(reason(error)?, end - begin + 1);
+            return Ok(());
+        }
+    };
+    let ours = within(&held(begin, end)?, begin, end, filter);
+    let wrong = differences(&ours, &theirs);
+    let bad = wrong.iter().filter(|one| one.fault != Fault::Omitted).count();
+    report.checked += end - begin + 1;
+    report.right += ours.len().saturating_sub(bad) as u64;
+    report.wrong.add(wrong);
+    Ok(())
+}
+
+/// A plan's blocks, some at a time.
+struct Windows<'a> {
+    blocks: Box<dyn Iterator<Item = u64> + Send + 'a>,
+}
+
+/// Some blocks: their headers, as far as they could be had, and the logs that are held of them.
+struct Window {
+    headers: Vec<Header>,
+    held: Logs,
+}
+
+impl Windows<'_> {
+    /// The next blocks, or none. Blocks without a header go to the report.
+    async fn next(&mut self, client: &Client, held: Held<'_>, report: &mut Report) -> Result<Option<Window>> {
+        let blocks: Vec<u64> = self.blocks.by_ref().take(WINDOW).collect();
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(None) };
+        let headers = match client.headers(&blocks).await {
+            Ok(headers) => headers,
+            Err(error) => {
+                // One block that is not to be had must not cost the others.
+                reason(error)?;
+                one_by_one_headers(client, &blocks, report).await?
+            }
+        };
+        // Blocks far apart are read by themselves, so that a sample does not load what lies between.
+        let held = if (last - first) / 4 <= blocks.len() as u64 {
+            held(*first, *last)?
+        } else {
+            let mut logs = Logs::default();
+            for block in &blocks {
+                of_block(&held(*block, *block)?, *block).iter().for_each(|log| logs.push(log));
+            }
+            logs
+        };
+        Ok(Some(Window { headers, held }))
+    }
+}
+
+impl Window {
+    fn of_block(&self, block: u64) -> Vec<Log<'_>> {
+        of_block(&self.held, block)
+    }
+}
+
+async fn one_by_one_headers(client: &Client, blocks: &[u64], report: &mut Report) -> Result<Vec<Header>> {
+    let mut headers = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        match client.header(*block).await {
+            Ok(Some(header)) => headers.push(header),
+            Ok(None) => report.cannot("no endpoint has the block", 1),
+            Err(error) => report.cannot(reason(error)?, 1),
+        }
+    }
+    Ok(headers)
 }
 
 /// Why nothing is known of a block, or the error where it would be no better for the next one.
@@ -210,13 +318,6 @@ fn reason(error: Error) -> Result<String> {
         | Error::Disagreement { .. }
         | Error::Budget { .. }) => Err(other),
     }
-}
-
-async fn receipts_of(client: &Client, block: u64) -> Result<(Header, BlockReceipts)> {
-    let header =
-        client.header(block).await?.ok_or_else(|| Error::Behind { block, host: "the node".to_owned(), tip: 0 })?;
-    let receipts = block_receipts(client, &header).await?;
-    Ok((header, receipts))
 }
 
 /// All receipts of a block: at once where the node can, else transaction by transaction.

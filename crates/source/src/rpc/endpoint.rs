@@ -29,6 +29,9 @@ pub struct Endpoint {
 /// The largest weight an endpoint can have.
 const MAX_WEIGHT: u32 = 1_000;
 
+/// What a node says is shown up to this many characters.
+const LONGEST_SHOWN: usize = 240;
+
 const ADVICE: &str = "write http://…, https://…, ws://…, wss://… or the path of a node's IPC socket, with #weight=3 \
                       behind it where it should get three times the work of another";
 
@@ -82,6 +85,62 @@ impl Endpoint {
         self.scheme
     }
 
+    /// Whether it is on this machine, where no proxy stands between.
+    pub(super) fn is_local(&self) -> bool {
+        let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);
+        self.scheme == Scheme::Ipc || name == "localhost" || name == "[::1]" || name.starts_with("127.")
+    }
+
+    /// A text from outside, made fit to be shown: without anything of the address that could be a key, in one line, and short.
+    pub(super) fn clean(&self, text: &str) -> String {
+        let mut text = text.replace(&self.address, &self.host);
+        for secret in self.secrets() {
+            text = text.replace(&secret, "…");
+        }
+        // Any other address is shown as far as its host, too.
+        let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+        let words = words.map(|word| match word.split_once("://") {
+            Some((scheme, rest)) => {
+                let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+                format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())
+            }
+            None => word.to_owned(),
+        });
+        let mut short: String = words.collect::<Vec<_>>().join(" ").chars().take(LONGEST_SHOWN).collect();
+        if short.chars().count() == LONGEST_SHOWN {
+            short.push('…');
+        }
+        short
+    }
+
+    /// User and password, where the address has them.
+    pub(super) fn user(&self) -> Option<String> {
+        let rest = self.address.split_once("://")?.1;
+        let authority = rest.split(['/', '?']).next()?;
+        authority.rsplit_once('@').map(|(user, _)| percent_decoded(user))
+    }
+
+    /// Every part of the address that could be a key, the longest first.
+    fn secrets(&self) -> Vec<String> {
+        if self.scheme == Scheme::Ipc {
+            return vec![self.address.clone()];
+        }
+        let rest = self.address.split_once("://").map_or("", |(_, rest)| rest);
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let mut secrets = vec![path.to_owned()];
+        if let Some((user, _)) = authority.rsplit_once('@') {
+            secrets.push(user.to_owned());
+            secrets.extend(user.split(':').map(str::to_owned));
+        }
+        secrets.extend(path.split(['/', '?', '&', '=', ';']).map(str::to_owned));
+        let decoded: Vec<String> = secrets.iter().map(|secret| percent_decoded(secret)).collect();
+        secrets.extend(decoded);
+        // Shorter parts are `v2` or `eth`, which are no keys and would be missed in a message.
+        secrets.retain(|secret| secret.len() >= 6);
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets
+    }
+
     /// The address with whatever key is in it: for the transport alone.
     pub(super) fn address(&self) -> &str {
         &self.address
@@ -111,6 +170,21 @@ fn host(rest: &str) -> Result<String> {
     Ok(host.to_ascii_lowercase())
 }
 
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let (byte, taken) = match hex {
+            Some(byte) if *first == b'%' => (byte, 2),
+            _ => (*first, 0),
+        };
+        bytes.push(byte);
+        rest = &after[taken..];
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 fn unfit(what: &str) -> Error {
     Error::Unfit { what: what.to_owned(), advice: ADVICE.to_owned() }
 }
@@ -131,5 +205,73 @@ impl fmt::Display for Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endpoint({self}, weight {})", self.weight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRETS: &[&str] = &["s3cretuser", "hunter2hunter2", "pathkey0123", "querykey0123"];
+
+    #[test]
+    fn no_form_of_an_endpoint_shows_a_key() {
+        let endpoint = Endpoint::parse(
+            "https://s3cretuser:hunter2hunter2@node.example:8545/v2/pathkey0123?token=querykey0123#weight=3",
+        )
+        .unwrap();
+        assert_eq!(endpoint.to_string(), "https://node.example:8545");
+        assert_eq!(endpoint.weight(), 3);
+        let echo = format!("cannot reach {} (token querykey0123, also pathkey0123)", endpoint.address());
+        for text in [format!("{endpoint}"), format!("{endpoint:?}"), endpoint.host().to_owned(), endpoint.clean(&echo)]
+        {
+            for secret in SECRETS {
+                assert!(!text.contains(secret), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_in_another_spelling_is_hidden_too() {
+        let endpoint = Endpoint::parse("https://node.example/%73ecretkey%21").unwrap();
+        assert!(!endpoint.clean("no such key: secretkey!").contains("secretkey"));
+        let other = "see https://user:password@else.example/hidden?key=hidden for more";
+        assert_eq!(endpoint.clean(other), "see https://else.example for more");
+        assert_eq!(endpoint.clean("a\u{1b}[31m\nb"), "a [31m b");
+        assert!(endpoint.clean(&"x".repeat(10_000)).chars().count() <= LONGEST_SHOWN + 1);
+    }
+
+    #[test]
+    fn what_is_an_endpoint() {
+        for (text, shown) in [
+            ("http://127.0.0.1:8545", "http://127.0.0.1:8545"),
+            (" HTTPS://Node.Example/x ", "https://node.example"),
+            ("ws://[::1]:8546/", "ws://[::1]:8546"),
+            ("wss://a:b@node.example?k=v", "wss://node.example"),
+            ("/run/geth.ipc", "ipc"),
+            ("./geth.ipc#weight=2", "ipc"),
+            ("ipc:///run/geth.ipc", "ipc"),
+        ] {
+            assert_eq!(Endpoint::parse(text).unwrap().to_string(), shown, "{text}");
+        }
+        let bad =
+            ["", "node.example", "ftp://node.example", "https://", "https://user:s3cret/x@node.example", "http://a b"];
+        for text in
+            bad.iter().chain(&["http://a#weight=0", "http://a#s3cret", "https://nöde.example", "http://u:s3cret\\@h"])
+        {
+            let message = Endpoint::parse(text).unwrap_err().to_string();
+            assert!(!message.contains("s3cret"), "{message}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_endpoint_shows_more_than_its_host(user in "[a-z0-9]{8,16}", path in "[A-Z0-9]{8,16}", query in "[a-z0-9]{8,16}") {
+            let endpoint = Endpoint::parse(&format!("https://{user}@h.example/{path}?k={query}")).unwrap();
+            let shown = format!("{endpoint}{endpoint:?}{}", endpoint.clean(&format!("{user} {path} {query} {}", endpoint.address())));
+            for secret in [user, path, query] {
+                proptest::prop_assert!(!shown.contains(&secret));
+            }
+        }
     }
 }

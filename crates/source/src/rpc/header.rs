@@ -44,6 +44,12 @@ struct Wire<'a> {
 }
 
 impl Header {
+    /// The same, of a block whose number is known.
+    pub(super) fn of(result: &str, number: u64) -> Result<Self, json::Malformed> {
+        let header = Self::read(result)?;
+        if header.number == number { Ok(header) } else { Err(json::Malformed::new("is another block's header")) }
+    }
+
     /// Reads what `eth_getBlockByNumber` returns, which is not null.
     pub(super) fn read(result: &str) -> Result<Self, json::Malformed> {
         let wire: Wire<'_> = serde_json::from_str(result).map_err(|_| json::Malformed::new("is no block header"))?;

@@ -4,19 +4,35 @@
 //! * [`Client`]: all endpoints of one chain, and every question that is put to them;
 //! * [`Header`], [`Filter`], [`Call`], [`Answer`]: the questions and their answers;
 //! * [`Options`], [`Meter`]: how patient and how thrifty, and what it came to.
+//!
+//! A question goes to the endpoint that has done the least for its weight and has room (`pool`), and on to others until one answers or
+//! none is left that could (`round`). What an endpoint hands out at once is learned from its refusals (`limits`, `lane`). Every
+//! reply is held to be hostile until it was read (`json`, `wire`, `logs`).
 
+mod calls;
 mod endpoint;
+mod fault;
+mod fetch;
 mod header;
 mod json;
+mod lane;
+mod limits;
+mod logs;
+mod pool;
+mod round;
+mod tip;
+mod transport;
+mod wire;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use alloy_primitives::{Bytes, keccak256};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::future::join_all;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use protocol::chain::ChainId;
 use protocol::{Address, B256};
 use serde_json::value::RawValue;
@@ -24,7 +40,14 @@ use serde_json::value::RawValue;
 pub use endpoint::Endpoint;
 pub use header::Header;
 pub use json::Malformed;
+pub use limits::Limits;
+pub use logs::{Parsed, parse_logs};
 
+use self::fault::Fault;
+use self::lane::{Budget, Lane};
+use self::pool::Pool;
+use self::round::{Outcome, Round, ask_many, ask_one};
+use self::wire::Question;
 use crate::log::{Log, Logs};
 use crate::{Error, Result};
 
@@ -118,6 +141,8 @@ pub struct Options {
     pub concurrency: u32,
     /// The most requests that are made in all, every one of a batch counted.
     pub max_requests: Option<u64>,
+    /// So many blocks below the newest, endpoints must agree on a chain that has no final blocks.
+    pub depth: u64,
     /// An endpoint is passed over for new blocks when it is more blocks behind the best than this.
     pub max_lag: u64,
     /// The folder in which the limits that endpoints were found to have are kept from one run to the next.
@@ -134,6 +159,7 @@ impl Default for Options {
             backoff: Duration::from_millis(250),
             concurrency: 16,
             max_requests: None,
+            depth: 256,
             max_lag: 16,
             limits: None,
         }
@@ -191,42 +217,49 @@ impl Meter {
 }
 
 /// All endpoints of one chain. A copy is the same client.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     chain: ChainId,
-    endpoint: Endpoint,
-    http: reqwest::Client,
-    requests: AtomicU64,
+    lanes: Vec<Lane>,
+    pool: Pool,
+    options: Options,
+    budget: Arc<Budget>,
+    multicall: calls::Multicall,
 }
 
+/// Rounds of questions at a time, where there are many.
+const AT_ONCE: usize = 8;
+
+/// Questions in one round.
+const GROUP: usize = 100;
+
+/// The most ranges of logs that are read ahead.
+const AHEAD: usize = 16;
+
 impl Client {
-    /// Asks every endpoint which chain it serves.
+    /// Asks every endpoint which chain it serves. One that cannot be reached now is asked again when it is its turn; one that
+    /// serves another chain is not asked anything else ([`Client::refused`]).
     ///
     /// # Errors
     /// None of them can be reached and serves the chain.
     pub async fn connect(chain: ChainId, endpoints: Vec<Endpoint>, options: Options) -> Result<Self> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let endpoint = endpoints.into_iter().next().ok_or_else(|| Error::Unfit {
-            what: "no endpoint was named".to_owned(),
-            advice: "name at least one".to_owned(),
-        })?;
-        let http = reqwest::Client::builder().timeout(options.timeout).build().map_err(|_| Error::Unfit {
-            what: format!("{endpoint}: no connection can be prepared"),
-            advice: "check that this machine has its certificates".to_owned(),
-        })?;
-        let client = Self { inner: Arc::new(Inner { chain, endpoint, http, requests: AtomicU64::new(0) }) };
-        let found = client.request("eth_chainId", serde_json::json!([])).await?;
-        let found = serde_json::from_str(found.get()).ok().and_then(json::quantity);
-        match found.map(ChainId) {
-            Some(found) if found == chain => Ok(client),
-            Some(found) => Err(Error::WrongChain { host: client.host(), expected: chain, found }),
-            None => Err(client.bad("eth_chainId", &Malformed::new("is no number"))),
+        if endpoints.is_empty() {
+            return Err(Error::Unfit {
+                what: "no endpoint was named".to_owned(),
+                advice: "name at least one".to_owned(),
+            });
         }
+        let pool = Pool::new(endpoints.iter().map(Endpoint::weight), options.concurrency, options.backoff);
+        let budget = Arc::new(Budget::new(options.max_requests));
+        let lanes: Result<Vec<Lane>> =
+            endpoints.into_iter().map(|endpoint| Lane::new(endpoint, &options, Arc::clone(&budget))).collect();
+        let inner = Inner { chain, lanes: lanes?, pool, options, budget, multicall: calls::Multicall::default() };
+        inner.check_chains().await?;
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The chain.
@@ -235,15 +268,19 @@ impl Client {
         self.inner.chain
     }
 
+    /// The endpoints that serve another chain, and which.
+    #[must_use]
+    pub fn refused(&self) -> Vec<(String, ChainId)> {
+        let lanes = self.inner.lanes.iter();
+        lanes.filter_map(|lane| Some((lane.host(), ChainId(lane.wrong_chain()?)))).collect()
+    }
+
     /// Where the chain has got to, as the endpoints agree.
     ///
     /// # Errors
-    /// No endpoint answers, or two that keep up give different hashes for a final block.
+    /// No endpoint answers, or two give different hashes for a final block.
     pub async fn tip(&self) -> Result<Tip> {
-        let latest = self.block("latest").await?;
-        let finalized = self.block("finalized").await.unwrap_or(None);
-        let latest = latest.ok_or_else(|| self.bad("eth_getBlockByNumber", &Malformed::new("is null")))?;
-        Ok(Tip { latest, finalized, behind: Vec::new(), clock: Vec::new() })
+        tip::tip(&self.inner).await
     }
 
     /// The header of a block, or none where no endpoint has got that far.
@@ -251,15 +288,29 @@ impl Client {
     /// # Errors
     /// No endpoint answers, or none as it should.
     pub async fn header(&self, block: u64) -> Result<Option<Header>> {
-        self.block(&format!("{block:#x}")).await
-    }
-
-    async fn block(&self, tag: &str) -> Result<Option<Header>> {
-        let raw = self.request("eth_getBlockByNumber", serde_json::json!([tag, false])).await?;
-        if raw.get() == "null" {
-            return Ok(None);
+        let mut round = Round::new(&self.inner, "eth_getBlockByNumber", None);
+        let question = tip::block(&format!("{block:#x}"));
+        loop {
+            let (permit, lane) = match round.lane().await {
+                Ok(next) => next,
+                Err(_) if matches!(round.last(), Some((_, Fault::Null))) => return Ok(None),
+                Err(other) => return Err(other),
+            };
+            let fault = match lane.ask_text(&question).await {
+                Ok(text) if text == "null" => Fault::Null,
+                Ok(text) => match Header::of(&text, block) {
+                    Ok(header) => {
+                        permit.answered();
+                        return Ok(Some(header));
+                    }
+                    Err(cause) => cause.into(),
+                },
+                // Some say so in place of a null.
+                Err(Fault::Missing(_)) => Fault::Null,
+                Err(fault) => fault,
+            };
+            round.failed(permit, fault);
         }
-        Header::read(raw.get()).map(Some).map_err(|cause| self.bad("eth_getBlockByNumber", &cause))
     }
 
     /// The headers of blocks, in the order asked for.
@@ -267,12 +318,7 @@ impl Client {
     /// # Errors
     /// A block that no endpoint has, by its number; or no endpoint answers as it should.
     pub async fn headers(&self, blocks: &[u64]) -> Result<Vec<Header>> {
-        let mut headers = Vec::with_capacity(blocks.len());
-        for block in blocks {
-            let header = self.header(*block).await?;
-            headers.push(header.ok_or_else(|| Error::Behind { block: *block, host: self.host(), tip: 0 })?);
-        }
-        Ok(headers)
+        self.inner.headers(blocks).await
     }
 
     /// All logs of a range of blocks that a filter takes, in the chain's order, each with the time of its block.
@@ -281,88 +327,45 @@ impl Client {
     /// No endpoint has got that far, answers, or answers as it should; or the logs of one address in one block are more than any
     /// of them hands out.
     pub async fn logs(&self, filter: &Filter, from: u64, to: u64) -> Result<Logs> {
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Wire<'a> {
-            address: &'a str,
-            topics: Vec<&'a str>,
-            data: &'a str,
-            block_number: &'a str,
-            block_hash: &'a str,
-            transaction_hash: &'a str,
-            transaction_index: &'a str,
-            log_index: &'a str,
+        let mut all = Logs::default();
+        let mut ranges = std::pin::pin!(self.log_ranges(filter.clone(), from, to));
+        while let Some(range) = ranges.try_next().await? {
+            all.append(&range.logs);
         }
-        let topics: Vec<String> = filter.topics.iter().map(ToString::to_string).collect();
-        let topics = if topics.is_empty() { serde_json::json!([]) } else { serde_json::json!([topics]) };
-        let addresses: Vec<String> = filter.addresses.iter().map(|address| format!("{address:?}")).collect();
-        let params = serde_json::json!([{
-            "fromBlock": format!("{from:#x}"), "toBlock": format!("{to:#x}"), "address": addresses, "topics": topics,
-        }]);
-        let raw = self.request("eth_getLogs", params).await?;
-        let bad = |what| self.bad("eth_getLogs", &Malformed::new(what));
-        let wires: Vec<Wire<'_>> = serde_json::from_str(raw.get()).map_err(|_| bad("is no list of logs"))?;
-        let mut logs = Logs::default();
-        let mut times = std::collections::BTreeMap::new();
-        for wire in wires {
-            let topics: Option<Vec<B256>> =
-                wire.topics.iter().map(|topic| json::fixed::<32>(topic).map(B256::from)).collect();
-            let (Some(topics), Some(data), Some(block)) =
-                (topics, json::bytes(wire.data), json::quantity(wire.block_number))
-            else {
-                return Err(bad("has a log that is none"));
-            };
-            if let std::collections::btree_map::Entry::Vacant(place) = times.entry(block) {
-                place.insert(self.headers(&[block]).await?[0].time);
-            }
-            let read = || {
-                Some(Log {
-                    block,
-                    block_hash: json::fixed(wire.block_hash)?.into(),
-                    time: times[&block],
-                    transaction: json::fixed(wire.transaction_hash)?.into(),
-                    transaction_index: u32::try_from(json::quantity(wire.transaction_index)?).ok()?,
-                    log_index: u32::try_from(json::quantity(wire.log_index)?).ok()?,
-                    address: json::fixed(wire.address)?.into(),
-                    topics: &topics,
-                    data: &data,
-                })
-            };
-            logs.push(&read().ok_or_else(|| bad("has a log that is none"))?);
-        }
-        Ok(logs.sorted())
+        Ok(all)
     }
 
-    /// The same, in pieces that follow one another without a hole, the next ones being read while one is handled.
+    /// The same, in pieces that follow one another without a hole, the next ones being read while one is handled. How many blocks a piece
+    /// has follows from what the endpoints hand out.
     pub fn log_ranges(
         &self,
         filter: Filter,
         from: u64,
         to: u64,
     ) -> impl Stream<Item = Result<LogRange>> + Send + 'static {
-        let client = self.clone();
-        stream::iter((from..=to).step_by(1_000)).then(move |begin| {
-            let (client, filter) = (client.clone(), filter.clone());
-            let end = to.min(begin.saturating_add(999));
-            async move { Ok(LogRange { from: begin, to: end, logs: client.logs(&filter, begin, end).await? }) }
-        })
+        let (cutter, reader) = (Arc::clone(&self.inner), Arc::clone(&self.inner));
+        let ahead = (self.inner.lanes.len() * 8).min(AHEAD);
+        let pieces = stream::unfold(Some(from), move |begin| {
+            let piece = begin.filter(|begin| *begin <= to).map(|begin| {
+                let end = begin.saturating_add(cutter.span() - 1).min(to);
+                ((begin, end), end.checked_add(1))
+            });
+            std::future::ready(piece)
+        });
+        let filter = Arc::new(filter);
+        let read = move |(from, to): (u64, u64)| {
+            let (inner, filter) = (Arc::clone(&reader), Arc::clone(&filter));
+            async move { Ok(LogRange { from, to, logs: fetch::fetch(&inner, &filter, from, to).await? }) }
+        };
+        pieces.map(read).buffered(ahead)
     }
 
-    /// What calls return at the end of a block, in the order of the calls.
+    /// What calls return at the end of a block, in the order of the calls. They go through Multicall3 where the block has it.
     ///
     /// # Errors
     /// No endpoint has the block's state, answers, or answers as it should.
     pub async fn calls(&self, block: u64, calls: &[Call]) -> Result<Vec<Answer>> {
-        let mut answers = Vec::with_capacity(calls.len());
-        for call in calls {
-            let params = serde_json::json!([{ "to": format!("{:?}", call.to), "data": call.data.to_string() }, format!("{block:#x}")]);
-            answers.push(match self.request("eth_call", params).await {
-                Ok(raw) => Answer::Returned(self.read_bytes("eth_call", &raw)?),
-                Err(Error::Node { what, .. }) if what.contains("revert") => Answer::Reverted(Bytes::new()),
-                Err(other) => return Err(other),
-            });
-        }
-        Ok(answers)
+        calls::calls(&self.inner, block, calls).await
     }
 
     /// The code at an address at the end of a block; empty where there is none.
@@ -370,14 +373,7 @@ impl Client {
     /// # Errors
     /// No endpoint has the block's state, answers, or answers as it should.
     pub async fn code(&self, block: u64, address: Address) -> Result<Bytes> {
-        let params = serde_json::json!([format!("{address:?}"), format!("{block:#x}")]);
-        let raw = self.request("eth_getCode", params).await?;
-        self.read_bytes("eth_getCode", &raw)
-    }
-
-    fn read_bytes(&self, method: &str, raw: &RawValue) -> Result<Bytes> {
-        let bytes = serde_json::from_str(raw.get()).ok().and_then(json::bytes);
-        bytes.ok_or_else(|| self.bad(method, &Malformed::new("is not bytes")))
+        self.inner.code(block, address).await
     }
 
     /// Any other question, as JSON: the result, which is `null` only where every endpoint says so.
@@ -385,28 +381,11 @@ impl Client {
     /// # Errors
     /// No endpoint answers, or none as it should.
     pub async fn request(&self, method: &str, params: serde_json::Value) -> Result<Box<RawValue>> {
-        #[derive(serde::Deserialize)]
-        struct Reply<'a> {
-            #[serde(borrow)]
-            result: Option<&'a RawValue>,
-            error: Option<serde_json::Value>,
-        }
-        let id = self.inner.requests.fetch_add(1, Ordering::Relaxed);
-        let body = serde_json::json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
-        let unreachable = |what: reqwest::Error| Error::Unreachable {
-            host: self.host(),
-            what: what.without_url().to_string(),
-            attempts: 1,
-        };
-        let request = self.inner.http.post(self.inner.endpoint.address()).header("content-type", "application/json");
-        let reply = request.body(body).send().await.map_err(unreachable)?.bytes().await.map_err(unreachable)?;
-        let reply: Reply<'_> =
-            serde_json::from_slice(&reply).map_err(|_| self.bad(method, &Malformed::new("is no JSON-RPC reply")))?;
-        match (reply.result, reply.error) {
-            (Some(result), None) => Ok(result.to_owned()),
-            (None, None) => Ok(RawValue::NULL.to_owned()),
-            (_, Some(error)) => {
-                Err(Error::Node { host: self.host(), method: method.to_owned(), what: error.to_string() })
+        let question = Question::new(method.to_owned(), params.to_string());
+        match ask_one(&self.inner, &question, None).await? {
+            None => Ok(RawValue::NULL.to_owned()),
+            Some(text) => {
+                RawValue::from_string(text).map_err(|_| self.inner.node(method, "what it answers is not JSON"))
             }
         }
     }
@@ -414,15 +393,71 @@ impl Client {
     /// What was spent so far.
     #[must_use]
     pub fn meter(&self) -> Meter {
-        let requests = self.inner.requests.load(Ordering::Relaxed);
-        Meter { endpoints: vec![Spent { host: self.host(), requests, ..Spent::default() }] }
+        Meter { endpoints: self.inner.lanes.iter().map(Lane::spent).collect() }
     }
 
-    fn host(&self) -> String {
-        self.inner.endpoint.host().to_owned()
+    /// What each endpoint was found to hand out at most.
+    #[must_use]
+    pub fn limits(&self) -> Vec<(String, Limits)> {
+        self.inner.lanes.iter().map(|lane| (lane.host(), lane.limits())).collect()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoints: Vec<&Endpoint> = self.inner.lanes.iter().map(|lane| &lane.endpoint).collect();
+        f.debug_struct("Client").field("chain", &self.inner.chain).field("endpoints", &endpoints).finish()
+    }
+}
+
+impl Inner {
+    /// At least one endpoint serves the chain; whoever cannot be reached has as many attempts as there are.
+    async fn check_chains(&self) -> Result<()> {
+        let checks = join_all(self.lanes.iter().map(|lane| lane.check_chain(self.chain))).await;
+        if checks.iter().any(std::result::Result::is_ok) {
+            return Ok(());
+        }
+        Round::new(self, "eth_chainId", None).lane().await.map(drop)
     }
 
-    fn bad(&self, method: &str, cause: &Malformed) -> Error {
-        Error::Node { host: self.host(), method: method.to_owned(), what: cause.to_string() }
+    async fn headers(&self, blocks: &[u64]) -> Result<Vec<Header>> {
+        let newest = blocks.iter().max().copied();
+        let questions: Vec<Question> = blocks.iter().map(|block| tip::block(&format!("{block:#x}"))).collect();
+        let groups: Vec<_> = questions.chunks(GROUP).map(|group| ask_many(self, group, newest)).collect();
+        let outcomes: Vec<Vec<Outcome>> = stream::iter(groups).buffered(AT_ONCE).try_collect().await?;
+        let mut headers = Vec::with_capacity(blocks.len());
+        for (block, outcome) in blocks.iter().zip(outcomes.into_iter().flatten()) {
+            let Outcome::Value(text) = outcome else {
+                return Err(self.node("eth_getBlockByNumber", &format!("has no block {block}")));
+            };
+            let header = Header::of(&text, *block);
+            headers.push(header.map_err(|cause| self.node("eth_getBlockByNumber", &cause.to_string()))?);
+        }
+        Ok(headers)
+    }
+
+    async fn code(&self, block: u64, address: Address) -> Result<Bytes> {
+        let question = Question::new("eth_getCode", format!(r#"["{address:#x}","{block:#x}"]"#));
+        let text = ask_one(self, &question, Some(block)).await?.unwrap_or_default();
+        let bytes = serde_json::from_str(&text).ok().and_then(json::bytes);
+        bytes.ok_or_else(|| self.node("eth_getCode", "what it answers is not bytes"))
+    }
+
+    /// Blocks in the next piece: as many as the endpoint takes that takes the most.
+    fn span(&self) -> u64 {
+        self.lanes.iter().map(Lane::span).max().unwrap_or(1).max(1)
+    }
+
+    /// Keeps what was learned of an endpoint. Where it cannot be written it is learned again, which costs a few questions.
+    fn keep(&self, lane: &Lane) {
+        if let Some(folder) = &self.options.limits {
+            let _ = lane.limits().save(folder, lane.endpoint.host());
+        }
+    }
+
+    /// An answer that cannot be, where it does not matter whose it is.
+    fn node(&self, method: &str, what: &str) -> Error {
+        let hosts: Vec<&str> = self.lanes.iter().map(|lane| lane.endpoint.host()).collect();
+        Error::Node { host: hosts.join(", "), method: method.to_owned(), what: what.to_owned() }
     }
 }

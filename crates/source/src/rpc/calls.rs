@@ -1,0 +1,178 @@
+//! Calls of contracts at one block, as many in one question as the chain allows.
+
+use std::sync::{Mutex, PoisonError};
+
+use alloy_primitives::{Bytes, address};
+use alloy_sol_types::{SolCall, sol};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use protocol::Address;
+
+use super::fault::Fault;
+use super::json;
+use super::round::{Outcome, Round, ask_many};
+use super::wire::Question;
+use super::{Answer, Call, Inner};
+use crate::{Error, Result};
+
+sol! {
+    struct Single {
+        address target;
+        bool allowFailure;
+        bytes callData;
+    }
+    struct Returned {
+        bool success;
+        bytes returnData;
+    }
+    function aggregate3(Single[] calls) external payable returns (Returned[] returnData);
+}
+
+/// Multicall3, which stands at this address on nearly every chain.
+const MULTICALL: Address = address!("cA11bde05977b3631167028862bE2a173976CA11");
+
+/// Calls in one call of Multicall3: all of them share one call's gas.
+const TOGETHER: usize = 100;
+
+/// Bytes of call data in one call of Multicall3.
+const TOGETHER_BYTES: usize = 100_000;
+
+/// Fewer calls than this are asked for one by one.
+const WORTHWHILE: usize = 4;
+
+/// Questions in one round.
+const GROUP: usize = 100;
+
+/// Rounds at a time.
+const AT_ONCE: usize = 8;
+
+/// Where on the chain Multicall3 is known to be, and known not to be: code that is there stays.
+#[derive(Debug, Default)]
+pub(super) struct Multicall {
+    known: Mutex<(Option<u64>, Option<u64>)>,
+}
+
+impl Multicall {
+    /// Whether it has code at a block.
+    async fn is_at(&self, client: &Inner, block: u64) -> Result<bool> {
+        let (present, absent) = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.is_some_and(|from| block >= from) {
+            return Ok(true);
+        }
+        if absent.is_some_and(|to| block <= to) {
+            return Ok(false);
+        }
+        let is_there = !client.code(block, MULTICALL).await?.is_empty();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_there {
+            known.0 = Some(known.0.map_or(block, |from| from.min(block)));
+        } else {
+            known.1 = known.1.max(Some(block));
+        }
+        Ok(is_there)
+    }
+}
+
+pub(super) async fn calls(client: &Inner, block: u64, calls: &[Call]) -> Result<Vec<Answer>> {
+    if calls.len() < WORTHWHILE || !client.multicall.is_at(client, block).await? {
+        return one_by_one(client, block, calls.iter().collect()).await;
+    }
+    let groups: Vec<_> = groups(calls).into_iter().map(|group| together(client, block, group)).collect();
+    let answers: Vec<Vec<Answer>> = stream::iter(groups).buffered(AT_ONCE).try_collect().await?;
+    Ok(answers.into_iter().flatten().collect())
+}
+
+/// Parts of calls that fit into one.
+fn groups(mut calls: &[Call]) -> Vec<&[Call]> {
+    let mut groups = Vec::new();
+    while !calls.is_empty() {
+        let mut bytes = 0;
+        let fits = |call: &&Call| {
+            bytes += call.data.len();
+            bytes <= TOGETHER_BYTES
+        };
+        let count = calls.iter().take(TOGETHER).take_while(fits).count().max(1);
+        let (group, rest) = calls.split_at(count);
+        groups.push(group);
+        calls = rest;
+    }
+    groups
+}
+
+/// Calls through Multicall3. Whatever it does not settle is asked for one by one.
+async fn together(client: &Inner, block: u64, calls: &[Call]) -> Result<Vec<Answer>> {
+    let singles = calls.iter().map(|call| Single { target: call.to, allowFailure: true, callData: call.data.clone() });
+    let data: Bytes = aggregate3Call { calls: singles.collect() }.abi_encode().into();
+    let call = Call { to: MULTICALL, data };
+    let returned = match read_one(client, block, &call).await {
+        Ok(Answer::Returned(bytes)) => aggregate3Call::abi_decode_returns_validate(&bytes).ok(),
+        // All of them may be too much where each is not.
+        Ok(Answer::Reverted(_)) | Err(Error::Node { .. }) => None,
+        Err(other) => return Err(other),
+    };
+    let Some(returned) = returned.filter(|returned| returned.len() == calls.len()) else {
+        return one_by_one(client, block, calls.iter().collect()).await;
+    };
+    let mut answers: Vec<Option<Answer>> = returned.into_iter().map(settled).collect();
+    let open: Vec<usize> = (0..answers.len()).filter(|place| answers[*place].is_none()).collect();
+    let again = one_by_one(client, block, open.iter().map(|place| &calls[*place]).collect()).await?;
+    for (place, answer) in open.into_iter().zip(again) {
+        answers[place] = Some(answer);
+    }
+    Ok(answers.into_iter().flatten().collect())
+}
+
+/// A call that fails without a word may merely have run out of the gas that all of them share.
+fn settled(returned: Returned) -> Option<Answer> {
+    match (returned.success, returned.returnData) {
+        (true, bytes) => Some(Answer::Returned(bytes)),
+        (false, bytes) if bytes.is_empty() => None,
+        (false, bytes) => Some(Answer::Reverted(bytes)),
+    }
+}
+
+async fn one_by_one(client: &Inner, block: u64, calls: Vec<&Call>) -> Result<Vec<Answer>> {
+    let questions: Vec<Question> = calls.into_iter().map(|call| question(block, call)).collect();
+    let groups: Vec<_> = questions.chunks(GROUP).map(|group| ask_many(client, group, Some(block))).collect();
+    let outcomes: Vec<Vec<Outcome>> = stream::iter(groups).buffered(AT_ONCE).try_collect().await?;
+    outcomes.into_iter().flatten().map(|outcome| read(client, outcome)).collect()
+}
+
+async fn read_one(client: &Inner, block: u64, call: &Call) -> Result<Answer> {
+    let question = question(block, call);
+    let mut round = Round::new(client, "eth_call", Some(block));
+    loop {
+        let (permit, lane) = round.lane().await?;
+        let fault = match lane.ask_text(&question).await {
+            Ok(text) => match read(client, Outcome::Value(text)) {
+                Ok(answer) => {
+                    permit.answered();
+                    return Ok(answer);
+                }
+                Err(_) => Fault::Malformed("what it answers is not bytes".to_owned()),
+            },
+            Err(Fault::Reverted(bytes)) => {
+                permit.answered();
+                return Ok(Answer::Reverted(bytes));
+            }
+            Err(fault) => fault,
+        };
+        round.failed(permit, fault);
+    }
+}
+
+fn question(block: u64, call: &Call) -> Question {
+    let params = format!(r#"[{{"to":"{:#x}","data":"{:#x}"}},"{block:#x}"]"#, call.to, call.data);
+    Question::new("eth_call", params)
+}
+
+fn read(client: &Inner, outcome: Outcome) -> Result<Answer> {
+    let bad = |what: &str| client.node("eth_call", what);
+    match outcome {
+        Outcome::Value(text) => {
+            let bytes = serde_json::from_str(&text).ok().and_then(json::bytes);
+            bytes.map(Answer::Returned).ok_or_else(|| bad("what it answers is not bytes"))
+        }
+        Outcome::Reverted(bytes) => Ok(Answer::Reverted(bytes)),
+        Outcome::Null => Err(bad("what it answers is null")),
+    }
+}

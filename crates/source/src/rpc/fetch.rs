@@ -1,0 +1,282 @@
+//! The logs of a range of blocks, in as many questions as the endpoints make of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::{Address, B256};
+
+use super::fault::{Attempt, Complaint, Fault};
+use super::json::{Malformed, Scan};
+use super::lane::Lane;
+use super::limits::{Excess, read_refusal};
+use super::round::Round;
+use super::wire::Question;
+use super::{Filter, Inner, logs};
+use crate::log::Logs;
+use crate::{Error, Result};
+
+/// How often a range is read anew whose answers contradict one another.
+const READINGS: u32 = 4;
+
+/// Failures of a question after which less is asked for: too much at once can look like anything.
+const STUMBLES: u32 = 2;
+
+/// A question for logs.
+#[derive(Debug, Clone)]
+struct Job {
+    filter: Filter,
+    from: u64,
+    to: u64,
+}
+
+/// What an endpoint says to a question for logs.
+enum Said {
+    Logs(Logs, logs::Parsed),
+    TooMuch(Excess, String),
+}
+
+/// All logs of a range, each once, in order, and with its time.
+pub(super) async fn fetch(client: &Inner, filter: &Filter, from: u64, to: u64) -> Result<Logs> {
+    let mut readings = 0;
+    loop {
+        let (logs, parsed, lane) = gather(client, filter, from, to).await?;
+        let times = if parsed.timed { None } else { Some(times(client, &logs).await?) };
+        match logs::settle(logs, times.as_ref()) {
+            Ok(logs) => return Ok(logs),
+            // A reorganisation between two answers does this; it is over soon.
+            Err(cause) => {
+                readings += 1;
+                if readings == READINGS {
+                    return Err(Error::Node {
+                        host: lane.map(Lane::host).unwrap_or_default(),
+                        method: "eth_getLogs".to_owned(),
+                        what: cause.to_string(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The time of every block that has a log, and its hash.
+async fn times(client: &Inner, logs: &Logs) -> Result<BTreeMap<u64, (B256, u64)>> {
+    let blocks = logs::blocks(logs);
+    let headers = client.headers(&blocks).await?;
+    Ok(headers.into_iter().map(|header| (header.number, (header.hash, header.time))).collect())
+}
+
+async fn gather<'c>(
+    client: &'c Inner,
+    filter: &Filter,
+    from: u64,
+    to: u64,
+) -> Result<(Logs, logs::Parsed, Option<&'c Lane>)> {
+    let mut all = Logs::default();
+    let mut total = logs::Parsed { count: 0, timed: true };
+    let mut last = None;
+    // The jobs in the order of their blocks, the next one at the end.
+    let mut jobs = vec![Job { filter: filter.clone(), from, to }];
+    while let Some(job) = jobs.pop() {
+        let (logs, parsed, lane) = ask(client, job, &mut jobs).await?;
+        if all.is_empty() {
+            all = logs;
+        } else {
+            all.append(&logs);
+        }
+        total = logs::Parsed { count: total.count + parsed.count, timed: total.timed && parsed.timed };
+        last = Some(lane);
+    }
+    Ok((all, total, last))
+}
+
+/// Puts a job to one endpoint after another, made smaller until one takes it; the rest of it goes back to the `jobs`.
+async fn ask<'c>(client: &'c Inner, mut job: Job, jobs: &mut Vec<Job>) -> Result<(Logs, logs::Parsed, &'c Lane)> {
+    let mut round = Round::new(client, "eth_getLogs", Some(job.to));
+    let mut stumbles = 0;
+    let mut refusal: Option<(String, String)> = None;
+    loop {
+        let (permit, lane) = match (round.lane().await, &refusal) {
+            (Ok(next), _) => next,
+            (Err(other), None) => return Err(other),
+            (Err(other), Some(refusal)) => return Err(too_large(&job, refusal, other)),
+        };
+        fit(&mut job, lane, jobs);
+        match read(lane, &job).await {
+            Ok(Said::Logs(logs, parsed)) => {
+                permit.answered();
+                lane.note_logs(parsed.count);
+                lane.bore(job.blocks(), parsed.count);
+                return Ok((logs, parsed, lane));
+            }
+            Ok(Said::TooMuch(excess, what)) => {
+                lane.learn(excess, job.blocks(), job.filter.addresses.len() as u64, job.filter.topics.len() as u64);
+                client.keep(lane);
+                if job.split(excess, jobs) {
+                    permit.answered();
+                } else {
+                    refusal = Some((lane.host(), lane.endpoint.clean(&what)));
+                    round.failed(permit, Fault::Refused(what));
+                }
+            }
+            Err(fault) => {
+                stumbles += u32::from(matches!(fault, Fault::Fleeting(_)));
+                round.failed(permit, fault);
+                if stumbles >= STUMBLES && job.split(Excess::Unsaid, jobs) {
+                    stumbles = 0;
+                }
+            }
+        }
+    }
+}
+
+/// Makes a job as small as an endpoint is known to need it.
+fn fit(job: &mut Job, lane: &Lane, jobs: &mut Vec<Job>) {
+    let span = lane.span();
+    if job.blocks() > span {
+        job.cut(span, jobs);
+    }
+    let limits = lane.limits();
+    for (limit, is_addresses) in [(limits.addresses, true), (limits.topics, false)] {
+        let Some(limit) = limit else { continue };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
+        if is_addresses && job.filter.addresses.len() > limit {
+            job.part_addresses(limit, jobs);
+        } else if !is_addresses && job.filter.topics.len() > limit {
+            job.part_topics(limit, jobs);
+        }
+    }
+}
+
+/// One address in one block is still too much for all.
+fn too_large(job: &Job, (host, what): &(String, String), other: Error) -> Error {
+    match job.filter.addresses.first() {
+        Some(address) if !other.is_transient() => {
+            Error::TooLarge { host: host.clone(), block: job.from, address: *address, what: what.clone() }
+        }
+        _ => other,
+    }
+}
+
+async fn read(lane: &Lane, job: &Job) -> Attempt<Said> {
+    let question = Question::new("eth_getLogs", job.params());
+    let read = |scan: &mut Scan<'_>| {
+        let mut logs = Logs::default();
+        let parsed = logs::read_logs(scan, &mut logs)?;
+        Ok::<_, Malformed>((logs, parsed))
+    };
+    match lane.ask(&question, read).await {
+        Ok(Ok((logs, parsed))) => {
+            logs::check(&logs, &job.filter, job.from, job.to)?;
+            Ok(Said::Logs(logs, parsed))
+        }
+        Ok(Err(complaint)) => read_complaint(&complaint, job),
+        Err(Fault::Oversized(what)) => Ok(Said::TooMuch(Excess::Unsaid, what)),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn read_complaint(complaint: &Complaint, job: &Job) -> Attempt<Said> {
+    match read_refusal(&complaint.message, job.from, job.blocks()) {
+        // What takes too long for one block may take less the next time.
+        Some(Excess::Unsaid | Excess::Blocks(_)) if job.from == job.to => {
+            let fault = complaint.sort("eth_getLogs");
+            if !job.can_split() && matches!(fault, Fault::Fleeting(_) | Fault::Busy(..)) {
+                return Err(fault);
+            }
+            Ok(Said::TooMuch(Excess::Unsaid, complaint.message.clone()))
+        }
+        Some(excess) => Ok(Said::TooMuch(excess, complaint.message.clone())),
+        None => Err(complaint.sort("eth_getLogs")),
+    }
+}
+
+impl Job {
+    fn blocks(&self) -> u64 {
+        (self.to - self.from).saturating_add(1)
+    }
+
+    fn can_split(&self) -> bool {
+        self.from < self.to || self.filter.addresses.len() > 1 || self.filter.topics.len() > 1
+    }
+
+    /// Keeps the first blocks and puts the rest back.
+    fn cut(&mut self, blocks: u64, jobs: &mut Vec<Self>) {
+        let end = self.from.saturating_add(blocks.max(1) - 1);
+        if end < self.to {
+            jobs.push(Self { filter: self.filter.clone(), from: end + 1, to: self.to });
+            self.to = end;
+        }
+    }
+
+    /// Makes itself smaller where it can.
+    fn split(&mut self, excess: Excess, jobs: &mut Vec<Self>) -> bool {
+        let half = |count: usize| count / 2;
+        let (addresses, topics) = (self.filter.addresses.len(), self.filter.topics.len());
+        let fewer = |most: Option<u64>, count: usize| {
+            most.and_then(|most| usize::try_from(most).ok())
+                .filter(|most| (1..count).contains(most))
+                .unwrap_or(half(count))
+        };
+        let blocks = match excess {
+            Excess::Blocks(Some(most)) | Excess::Suggested(most) => most.min(self.to - self.from),
+            Excess::Blocks(None) | Excess::Results(_) | Excess::Addresses(_) | Excess::Topics(_) | Excess::Unsaid => {
+                self.blocks() / 2
+            }
+        };
+        if let Excess::Addresses(most) = excess
+            && addresses > 1
+        {
+            self.part_addresses(fewer(most, addresses), jobs);
+        } else if let Excess::Topics(most) = excess
+            && topics > 1
+        {
+            self.part_topics(fewer(most, topics), jobs);
+        } else if self.from < self.to {
+            self.cut(blocks, jobs);
+        } else if addresses > 1 {
+            self.part_addresses(half(addresses), jobs);
+        } else if topics > 1 {
+            self.part_topics(half(topics), jobs);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn part_addresses(&mut self, count: usize, jobs: &mut Vec<Self>) {
+        let rest = part(&mut self.filter.addresses, count);
+        let filter = Filter { addresses: rest, topics: self.filter.topics.clone() };
+        jobs.push(Self { filter, from: self.from, to: self.to });
+    }
+
+    fn part_topics(&mut self, count: usize, jobs: &mut Vec<Self>) {
+        let rest = part(&mut self.filter.topics, count);
+        let filter = Filter { addresses: self.filter.addresses.clone(), topics: rest };
+        jobs.push(Self { filter, from: self.from, to: self.to });
+    }
+
+    fn params(&self) -> String {
+        let list = |items: Vec<String>| format!("[{}]", items.join(","));
+        let addresses = list(self.filter.addresses.iter().map(quoted_address).collect());
+        let topics = list(self.filter.topics.iter().map(|topic| format!("\"{topic:#x}\"")).collect());
+        let mut filter = format!(r#""fromBlock":"{:#x}","toBlock":"{:#x}""#, self.from, self.to);
+        if !self.filter.addresses.is_empty() {
+            filter += &format!(r#","address":{addresses}"#);
+        }
+        if !self.filter.topics.is_empty() {
+            filter += &format!(r#","topics":[{topics}]"#);
+        }
+        format!("[{{{filter}}}]")
+    }
+}
+
+fn quoted_address(address: &Address) -> String {
+    format!("\"{address:#x}\"")
+}
+
+/// Keeps the first `count` and gives back the rest.
+fn part<T: Ord + Copy>(set: &mut BTreeSet<T>, count: usize) -> BTreeSet<T> {
+    match set.iter().nth(count).copied() {
+        Some(first) => set.split_off(&first),
+        None => BTreeSet::new(),
+    }
+}

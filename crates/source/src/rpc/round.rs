@@ -1,0 +1,257 @@
+//! One question put to one endpoint after another, until one answers or none is left that could.
+
+use alloy_primitives::Bytes;
+
+use super::Inner;
+use super::fault::{self, Fault};
+use super::lane::Lane;
+use super::pool::Permit;
+use super::wire::Question;
+use crate::{Error, Result};
+
+/// Replies that cannot be answers, of one endpoint to one question, after which it is not asked again.
+const MALFORMED: u8 = 3;
+
+/// A block this close to an endpoint's newest may be missing for a moment: many endpoints are several nodes.
+const FRESH: u64 = 64;
+
+/// The course of one question.
+pub(super) struct Round<'c> {
+    client: &'c Inner,
+    method: String,
+    /// The block the question is about: who has not got there is not asked.
+    block: Option<u64>,
+    barred: Vec<bool>,
+    malformed: Vec<u8>,
+    attempts: u32,
+    last: Option<(usize, Fault)>,
+}
+
+impl<'c> Round<'c> {
+    pub(super) fn new(client: &'c Inner, method: &str, block: Option<u64>) -> Self {
+        let count = client.lanes.len();
+        Self {
+            client,
+            method: method.to_owned(),
+            block,
+            barred: vec![false; count],
+            malformed: vec![0; count],
+            attempts: 0,
+            last: None,
+        }
+    }
+
+    /// The same, for one endpoint alone.
+    pub(super) fn only(client: &'c Inner, method: &str, lane: usize) -> Self {
+        let mut round = Self::new(client, method, None);
+        round.barred.iter_mut().enumerate().for_each(|(place, barred)| *barred = place != lane);
+        round
+    }
+
+    /// The next endpoint to ask, which serves the chain and has the block.
+    pub(super) async fn lane(&mut self) -> Result<(Permit<'c>, &'c Lane)> {
+        loop {
+            if self.attempts >= self.client.options.attempts.max(1) {
+                return Err(self.error());
+            }
+            let Some(permit) = self.client.pool.take(&self.barred).await else { return Err(self.error()) };
+            let lane = &self.client.lanes[permit.lane];
+            let mut ready = lane.check_chain(self.client.chain).await;
+            if let (Ok(()), Some(block)) = (&ready, self.block) {
+                ready = lane.check_tip(block).await;
+            }
+            match ready {
+                Ok(()) => return Ok((permit, lane)),
+                Err(fault) => self.failed(permit, fault),
+            }
+        }
+    }
+
+    /// Says why an endpoint did not answer; it is asked again, later or not at all.
+    pub(super) fn failed(&mut self, permit: Permit<'_>, fault: Fault) {
+        let place = permit.lane;
+        let lane = &self.client.lanes[place];
+        lane.note_fault(&fault);
+        match &fault {
+            Fault::Fleeting(_) => {
+                self.attempts += 1;
+                permit.failed(None);
+            }
+            Fault::Busy(_, after) => {
+                self.attempts += 1;
+                permit.failed(*after);
+            }
+            Fault::Malformed(_) => {
+                self.attempts += 1;
+                self.malformed[place] += 1;
+                self.barred[place] |= self.malformed[place] >= MALFORMED;
+                permit.failed(None);
+            }
+            Fault::Missing(what) if self.is_fresh(lane) && !fault::says_pruned(what) => {
+                self.attempts += 1;
+                permit.failed(None);
+            }
+            // It says itself how many it takes, and is asked again for fewer.
+            Fault::Batch(_) => permit.answered(),
+            Fault::Budget => self.barred.fill(true),
+            Fault::Missing(_)
+            | Fault::Null
+            | Fault::Behind
+            | Fault::WrongChain(_)
+            | Fault::Reverted(_)
+            | Fault::Refused(_)
+            | Fault::Oversized(_) => {
+                self.barred[place] = true;
+                permit.answered();
+            }
+        }
+        // That an endpoint is of no use at all says less about the question than what others said to it.
+        let is_aside = matches!(fault, Fault::Behind | Fault::WrongChain(_));
+        if !is_aside || self.last.is_none() {
+            self.last = Some((place, fault));
+        }
+    }
+
+    fn is_fresh(&self, lane: &Lane) -> bool {
+        self.block.is_some_and(|block| block.saturating_add(FRESH) >= lane.tip())
+    }
+
+    /// Something was answered, so that what comes is a new start.
+    pub(super) fn progressed(&mut self) {
+        self.attempts = 0;
+    }
+
+    /// The fault that was met last, and where.
+    pub(super) fn last(&self) -> Option<(&'c Lane, &Fault)> {
+        self.last.as_ref().map(|(place, fault)| (&self.client.lanes[*place], fault))
+    }
+
+    /// Why nobody answered.
+    pub(super) fn error(&self) -> Error {
+        let Some((place, fault)) = &self.last else {
+            return Error::Unfit {
+                what: "no endpoint is left to be asked".to_owned(),
+                advice: "name at least one that serves the chain".to_owned(),
+            };
+        };
+        let lane = &self.client.lanes[*place];
+        let host = lane.host();
+        let (method, attempts) = (self.method.clone(), self.attempts.max(1));
+        let node = |what: String| Error::Node { host: host.clone(), method, what };
+        match fault {
+            Fault::Fleeting(what) | Fault::Busy(what, _) => {
+                Error::Unreachable { host: host.clone(), what: lane.endpoint.clean(what), attempts }
+            }
+            Fault::Missing(what) => match self.block {
+                Some(block) => Error::Pruned { host: host.clone(), block, advice: PRUNED_ADVICE },
+                None => node(lane.endpoint.clean(what)),
+            },
+            Fault::Behind => self.behind(),
+            Fault::WrongChain(found) => Error::WrongChain {
+                host: host.clone(),
+                expected: self.client.chain,
+                found: protocol::chain::ChainId(*found),
+            },
+            Fault::Budget => Error::Budget { spent: self.client.budget.spent() },
+            Fault::Null => node("says that there is no such thing".to_owned()),
+            Fault::Reverted(_) => node("says that it reverted".to_owned()),
+            Fault::Malformed(what) | Fault::Refused(what) | Fault::Oversized(what) | Fault::Batch(what) => {
+                node(lane.endpoint.clean(what))
+            }
+        }
+    }
+
+    fn behind(&self) -> Error {
+        let best = self.client.lanes.iter().max_by_key(|lane| lane.tip());
+        let (host, tip) = best.map_or_else(Default::default, |lane| (lane.host(), lane.tip()));
+        Error::Behind { block: self.block.unwrap_or(0), host, tip }
+    }
+}
+
+const PRUNED_ADVICE: &str = "name an archive endpoint, or begin at a later block";
+
+/// What came of a question among several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The result's JSON, which is not null.
+    Value(String),
+    /// A call that reverted.
+    Reverted(Bytes),
+    /// No endpoint has such a thing.
+    Null,
+}
+
+/// Puts many questions, several at a time, and brings the outcomes in the same order.
+pub(super) async fn ask_many(client: &Inner, questions: &[Question], block: Option<u64>) -> Result<Vec<Outcome>> {
+    let mut outcomes: Vec<Option<Outcome>> = vec![None; questions.len()];
+    let method = questions.first().map_or("", |question| question.method.as_ref());
+    let mut round = Round::new(client, method, block);
+    let mut open: Vec<usize> = (0..questions.len()).collect();
+    while !open.is_empty() {
+        let (permit, lane) = round.lane().await?;
+        let asked: Vec<usize> = open.iter().take(lane.batch()).copied().collect();
+        let batch: Vec<Question> = asked.iter().map(|place| questions[*place].clone()).collect();
+        let answers = match lane.ask_all(&batch).await {
+            Ok(answers) => answers,
+            // One question is no batch, whatever a node calls it.
+            Err(Fault::Batch(what)) if batch.len() == 1 => {
+                round.failed(permit, Fault::Refused(what));
+                continue;
+            }
+            Err(fault) => {
+                round.failed(permit, fault);
+                continue;
+            }
+        };
+        let mut worst = None;
+        for (place, answer) in asked.iter().zip(answers) {
+            match answer {
+                Ok(text) if text == "null" => outcomes[*place] = Some(Outcome::Null),
+                Ok(text) => outcomes[*place] = Some(Outcome::Value(text)),
+                Err(Fault::Reverted(bytes)) => outcomes[*place] = Some(Outcome::Reverted(bytes)),
+                Err(fault) => worst = Some(fault),
+            }
+        }
+        let before = open.len();
+        open.retain(|place| outcomes[*place].is_none());
+        if open.len() < before {
+            round.progressed();
+        }
+        match worst {
+            Some(fault) => round.failed(permit, fault),
+            None => permit.answered(),
+        }
+    }
+    let mut all = Vec::with_capacity(outcomes.len());
+    for (question, outcome) in questions.iter().zip(outcomes) {
+        all.push(match outcome {
+            // One endpoint has no such thing; it is nowhere only if nobody has it.
+            Some(Outcome::Null) | None => match ask_one(client, question, block).await? {
+                Some(text) => Outcome::Value(text),
+                None => Outcome::Null,
+            },
+            Some(outcome) => outcome,
+        });
+    }
+    Ok(all)
+}
+
+/// Puts one question; none where no endpoint has such a thing.
+pub(super) async fn ask_one(client: &Inner, question: &Question, block: Option<u64>) -> Result<Option<String>> {
+    let mut round = Round::new(client, &question.method, block);
+    loop {
+        let (permit, lane) = match round.lane().await {
+            Ok(next) => next,
+            Err(_) if matches!(round.last(), Some((_, Fault::Null))) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        match lane.ask_text(question).await {
+            Ok(text) if text == "null" => round.failed(permit, Fault::Null),
+            Ok(text) => {
+                permit.answered();
+                return Ok(Some(text));
+            }
+            Err(fault) => round.failed(permit, fault),
+        }
+    }
+}

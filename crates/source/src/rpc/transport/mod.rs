@@ -1,0 +1,58 @@
+//! How a question's text gets to a node and the answer's text back: HTTP, WebSocket or a socket on this machine.
+
+mod http;
+mod socket;
+
+use std::time::Duration;
+
+use super::Options;
+use super::endpoint::{Endpoint, Scheme};
+use super::fault::{Attempt, Fault};
+use crate::Result;
+
+/// The way to one endpoint.
+#[derive(Debug)]
+pub(super) enum Transport {
+    /// A request for every question or batch.
+    Http(http::Http),
+    /// One connection for all.
+    Socket(socket::Socket),
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    /// HTTP's status; 200 where there is no HTTP.
+    pub(super) status: u16,
+    /// How long the endpoint asks to be left alone.
+    pub(super) retry_after: Option<Duration>,
+    /// The text.
+    pub(super) body: Vec<u8>,
+}
+
+impl Transport {
+    pub(super) fn new(endpoint: &Endpoint, options: &Options) -> Result<Self> {
+        Ok(match endpoint.scheme() {
+            Scheme::Http | Scheme::Https => Self::Http(http::Http::new(endpoint, options)?),
+            Scheme::Ws | Scheme::Wss | Scheme::Ipc => Self::Socket(socket::Socket::new(endpoint, options)),
+        })
+    }
+
+    /// Whether several questions can go in one text. Over one connection they follow one another without waiting anyway.
+    pub(super) fn takes_batches(&self) -> bool {
+        matches!(self, Self::Http(_))
+    }
+
+    /// Sends a text and waits for what is said to it. `id` is the number of the question in it, or of the first of several.
+    pub(super) async fn send(&self, id: u64, text: String) -> Attempt<Delivery> {
+        match self {
+            Self::Http(http) => http.send(text).await,
+            Self::Socket(socket) => socket.send(id, text).await,
+        }
+    }
+}
+
+/// Of an answer that is longer than is read.
+fn too_long(max_bytes: usize) -> Fault {
+    Fault::Oversized(format!("the answer is longer than {max_bytes} bytes"))
+}
