@@ -13,7 +13,8 @@ use arrow_array::builder::{
 };
 use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch, TimestampMicrosecondArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::basic::Encoding;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 use protocol::chain::ChainId;
 use protocol::standing::Standing;
@@ -75,7 +76,13 @@ pub fn properties() -> WriterProperties {
     for column in ["block_hash", "transaction", "topic1", "topic2", "topic3"] {
         properties = properties.set_column_dictionary_page_size_limit(ColumnPath::from(column), 4 << 20);
     }
-    properties.set_column_dictionary_enabled(ColumnPath::from("data"), false).build()
+    properties
+        // The first version of the format has no dictionaries of hashes.
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_encoding(Encoding::PLAIN)
+        .set_column_dictionary_enabled(ColumnPath::from("data"), false)
+        .set_column_encoding(ColumnPath::from("data"), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+        .build()
 }
 
 /// Turns logs into columns.

@@ -24,11 +24,13 @@ pub mod head;
 pub mod liquidations;
 pub mod logs;
 pub mod positions;
+pub mod proofs;
 pub mod publish;
 pub mod reads;
 pub mod reconciliations;
 pub mod rejects;
 pub mod scan;
+pub mod transactions;
 
 use std::collections::BTreeSet;
 use std::fs;

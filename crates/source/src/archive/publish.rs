@@ -4,6 +4,7 @@
 //! hidden names is swept by the next writer.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -12,6 +13,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
+use sha2::{Digest, Sha256};
 
 use super::footer::Footer;
 use crate::error::{Error, IoContext, Result};
@@ -155,6 +157,22 @@ impl FinishedFile {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.hidden.0
+    }
+
+    /// Eight digits that follow from what is in the file, by which equal files get equal names.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn id(&self) -> Result<String> {
+        let mut file = File::open(&self.hidden.0).while_trying_to("read the file", &self.hidden.0)?;
+        let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
+        loop {
+            let read = file.read(&mut buffer).while_trying_to("read the file", &self.hidden.0)?;
+            if read == 0 {
+                return Ok(hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect());
+            }
+            hash.update(&buffer[..read]);
+        }
     }
 
     /// Gives the file its name.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use alloy_primitives::{Bytes, keccak256};
+use alloy_primitives::Bytes;
 use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, StringBuilder, TimestampMicrosecondBuilder, UInt64Builder,
 };
@@ -21,7 +21,7 @@ use protocol::time::TimeUs;
 
 use super::cells::{self, Columns};
 use super::scan::damaged;
-use super::{Archive, DataFile, Footer, MarketName, PendingFile, Scan, Span, Table, Writer, logs};
+use super::{Archive, DataFile, Footer, MarketName, PendingFile, Scan, Span, Table, Writer};
 use crate::error::{Error, Result};
 
 /// Rows handed to the file at a time: answers can be long.
@@ -169,24 +169,23 @@ impl Reads {
         let folder = writer.archive().market_folder(market, Table::Reads);
         let properties = cells::as_differences(cells::compressed(65_536), &["block", "read_at"]).build();
         let mut file = PendingFile::create(&folder, SCHEMA.clone(), properties)?;
-        let mut content = Vec::new();
         let mut rows = self.answers.iter().peekable();
         while rows.peek().is_some() {
-            let batch = batch_of(rows.by_ref().take(BATCH_ROWS), &mut content);
+            let batch = batch_of(rows.by_ref().take(BATCH_ROWS));
             file.write(&batch.map_err(|cause| Error::arrow(&folder, &cause))?)?;
-            // Only the hash so far is carried on, so that the content is never held twice.
-            content = keccak256(&content).to_vec();
         }
         let span = Span::Blocks { chain, from: first.block, to: last.block, complete: None };
-        let name = format!("{}-{}.parquet", span.file_stem(), logs::short(&keccak256(&content)));
+        let stem = span.file_stem();
         let notes = BTreeMap::from([("market".to_owned(), market.to_string())]);
-        file.publish(&Footer { table: Table::Reads, standing: Standing::Observed, span, notes }, &name).map(Some)
+        let footer = Footer { table: Table::Reads, standing: Standing::Observed, span, notes };
+        let finished = file.finish(&footer)?;
+        let name = format!("{stem}-{}.parquet", finished.id()?);
+        finished.publish(&name).map(Some)
     }
 }
 
 fn batch_of<'a>(
     rows: impl Iterator<Item = (&'a ReadKey, &'a Answered)>,
-    content: &mut Vec<u8>,
 ) -> std::result::Result<RecordBatch, arrow_schema::ArrowError> {
     let (mut blocks, mut targets) = (UInt64Builder::new(), FixedSizeBinaryBuilder::new(20));
     let (mut data, mut answers, mut reverted) = (BinaryBuilder::new(), BinaryBuilder::new(), BooleanBuilder::new());
@@ -196,10 +195,6 @@ fn batch_of<'a>(
             Answer::Returned(answer) => (false, answer),
             Answer::Reverted(answer) => (true, answer),
         };
-        for part in [&key.block.to_be_bytes()[..], key.target.as_slice(), &key.data, &[u8::from(is_revert)], answer] {
-            content.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            content.extend_from_slice(part);
-        }
         blocks.append_value(key.block);
         targets.append_value(key.target).expect("an address has 20 bytes");
         data.append_value(&key.data);
