@@ -473,3 +473,6 @@ pub(super) async fn ask<C: Chain + Sync>(chain: &C, at: u64, questions: &[Call])
 pub(super) fn question(to: Address, data: Vec<u8>) -> Call {
     Call { to, data: Bytes::from(data) }
 }
+
+#[cfg(test)]
+mod tests;

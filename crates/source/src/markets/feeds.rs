@@ -277,3 +277,6 @@ fn phase_count(asked: &Asked, place: usize) -> u16 {
     let last = asked.returned(place).and_then(words::uint).and_then(|phase| u16::try_from(phase).ok());
     last.map_or(0, |phase| phase.min(MOST_PHASES))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ pub mod discover;
 pub mod estimate;
 pub mod feeds;
 mod file;
+#[cfg(test)]
+mod testing;
 mod words;
 
 use std::collections::BTreeMap;
@@ -224,3 +226,6 @@ impl Market {
             || self.book.as_ref().is_some_and(|book| book.eq_ignore_ascii_case(name))
     }
 }
+
+#[cfg(test)]
+mod tests;
