@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use alloy_primitives::Bytes;
+use alloy_primitives::{Bytes, U256};
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::action::{Action, Admin, Category, Mode};
@@ -29,6 +29,8 @@ pub struct Chain {
     /// The same market natively, which knows what can happen next.
     pub mirror: Mirror,
     seed: u64,
+    /// It stays without what an upgrade cannot take along.
+    is_upgradable: bool,
     /// How often people were let loose.
     lives: u64,
 }
@@ -59,7 +61,10 @@ impl Chain {
     /// Deploys a world on a node of one's own, which must begin at [`BEGIN`].
     pub fn with(anvil: Anvil, artifacts: &Artifacts, world: World, seed: u64) -> Result<Self> {
         let market = deploy::on(anvil.into(), artifacts, &world)?;
-        Ok(Self { mirror: Mirror::new(&world), world, market, seed, lives: 0 })
+        let is_plain = world.e_modes.iter().all(|e_mode| e_mode.price.is_none())
+            && world.reserves.iter().all(|reserve| !reserve.stable_borrowing);
+        let is_upgradable = world.version == Version::V3_0_2 && is_plain;
+        Ok(Self { mirror: Mirror::new(&world), world, market, seed, is_upgradable, lives: 0 })
     }
 
     /// The node.
@@ -99,11 +104,19 @@ impl Chain {
         Ok(lived)
     }
 
+    /// Brings a market of 3.0.2 to 3.6; it must be of a world that [`upgradable`] made.
+    pub fn upgrade(&mut self, artifacts: &Artifacts) -> Result<()> {
+        deploy::upgrade(&mut self.market, artifacts, &self.world)?;
+        self.world.version = self.market.version;
+        self.is_upgradable = false;
+        self.mirror.anchor(&mut self.market)
+    }
+
     /// The next step, of those the market can take along when it is upgraded.
     fn draw(&mut self, generator: &mut Generator<'_>) -> Action {
         loop {
             let action = generator.step(&self.mirror);
-            if self.world.version == Version::V2 || !is_left_behind(&self.world, &action) {
+            if !self.is_upgradable || !is_left_behind(&action) {
                 return action;
             }
         }
@@ -129,18 +142,30 @@ impl Chain {
     }
 }
 
-/// Whether a step uses what a world without stable debt and category prices must not have.
-fn is_left_behind(world: &World, action: &Action) -> bool {
-    if world.reserves.iter().any(|reserve| reserve.stable_borrowing) {
-        return false;
+/// Whether a step leads to what a market must not have when it is upgraded.
+fn is_left_behind(action: &Action) -> bool {
+    match action {
+        // A balance has 128 bits before 3.4 and 120 after it, and an upgrade cuts the rest off.
+        Action::Supply { amount, .. } => *amount > U256::from(1) << 100,
+        Action::SwapRate { .. } | Action::Rebalance { .. } => true,
+        Action::Borrow { mode, .. } => *mode == Mode::Stable,
+        Action::Admin(admin) => {
+            matches!(admin, Admin::StableBorrowing { .. } | Admin::Category(Category::Terms { priced: true, .. }))
+        }
+        Action::Withdraw { .. }
+        | Action::Repay { .. }
+        | Action::RepayWithATokens { .. }
+        | Action::Transfer { .. }
+        | Action::UseAsCollateral { .. }
+        | Action::SetEMode { .. }
+        | Action::MintToTreasury { .. }
+        | Action::CoverDeficit { .. }
+        | Action::Liquidate { .. }
+        | Action::Price { .. }
+        | Action::EModePrice { .. }
+        | Action::Wait { .. }
+        | Action::Sentinel { .. } => false,
     }
-    matches!(
-        action,
-        Action::SwapRate { .. }
-            | Action::Rebalance { .. }
-            | Action::Borrow { mode: Mode::Stable, .. }
-            | Action::Admin(Admin::StableBorrowing { .. } | Admin::Category(Category::Terms { priced: true, .. }))
-    )
 }
 
 /// A world of 3.0.2 that can become one of 3.6: no stable debt, no prices of categories, rates in whole basis points.

@@ -3,8 +3,11 @@
 //! What every world of a version shares (libraries, proxies, the pool, its configurator) is deployed once and kept as a
 //! snapshot; a world adds its tokens, price feeds, interest rate strategies and settings.
 
+mod upgrade;
 mod v2;
 mod v3;
+
+pub use upgrade::upgrade;
 
 use std::collections::BTreeMap;
 

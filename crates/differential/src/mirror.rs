@@ -184,7 +184,31 @@ impl Mirror {
             self.pool.reserves[index].liquidation_grace_until = state.grace_until.saturating_to();
         }
         for category in market.e_mode_feeds.clone().iter().map(|(category, _)| *category) {
-            self.follow_category(category, admin, market)?;
+            self.follow_category(category, Some(admin), market)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a market's version and the figures of its reserves over, after it was upgraded; who holds what stays.
+    pub fn anchor(&mut self, market: &mut Market) -> Result<()> {
+        self.version = market.version;
+        self.pool.revision = revision(market.version);
+        for (index, reserve) in self.pool.reserves.iter_mut().enumerate() {
+            let state = market.reserve(index)?;
+            let spent = reserve.rate_model;
+            *reserve = Reserve::new(ReserveConfig::from_word(state.configuration), spent);
+            [reserve.rates.liquidity, reserve.rates.stable, reserve.rates.variable] =
+                [state.liquidity_rate, state.stable_rate, state.variable_rate].map(Ray);
+            [reserve.liquidity_index, reserve.variable_borrow_index] =
+                [state.liquidity_index, state.variable_index].map(Ray);
+            reserve.last_update = state.last_update.saturating_to();
+            reserve.liquidation_grace_until = state.grace_until.saturating_to();
+            [reserve.scaled_supply, reserve.scaled_variable_debt] = [state.scaled_supply, state.scaled_variable_debt];
+            [reserve.liquidity, reserve.accrued_to_treasury] = [state.liquidity, state.accrued_to_treasury];
+            [reserve.deficit, reserve.isolation_mode_total_debt] = [state.deficit, state.isolation_debt];
+        }
+        for (category, _) in market.e_mode_feeds.clone() {
+            self.follow_category(category, None, market)?;
         }
         Ok(())
     }
@@ -206,7 +230,7 @@ impl Mirror {
         Ok(())
     }
 
-    fn follow_category(&mut self, category: u8, admin: &Admin, market: &mut Market) -> Result<()> {
+    fn follow_category(&mut self, category: u8, admin: Option<&Admin>, market: &mut Market) -> Result<()> {
         let [ltv, threshold, bonus] = market.e_mode_terms(category)?.map(|bps| Bps(bps.saturating_to()));
         let e_mode = self.pool.e_modes.entry(category).or_default();
         (e_mode.ltv, e_mode.liquidation_threshold, e_mode.liquidation_bonus) = (ltv, threshold, bonus);
@@ -215,7 +239,7 @@ impl Mirror {
                 market.e_mode_lists(category)?.map(|set| ReserveSet(set.saturating_to()));
             (e_mode.collateral, e_mode.borrowable, e_mode.ltv_zero) = (collateral, borrowable, ltv_zero);
         }
-        if let Admin::Category(Category::Terms { category: changed, priced, .. }) = admin
+        if let Some(Admin::Category(Category::Terms { category: changed, priced, .. })) = admin
             && *changed == category
         {
             e_mode.has_price_source = *priced && self.version.is_3_0();

@@ -86,7 +86,7 @@ fn init(site: &mut Site<'_>, base: &Base, spec: &ReserveSpec, asset: Asset) -> R
 }
 
 /// Optimal use, base rate and both slopes, in the basis points that 3.6 keeps.
-fn in_bps(rates: &Rates) -> [Value; 4] {
+pub(super) fn in_bps(rates: &Rates) -> [Value; 4] {
     [rates.optimal, rates.base, rates.slope1, rates.slope2].map(|rate| (rate / crate::world::ray(1)).into())
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use alloy_primitives::Log;
 use differential::anvil::{self, Anvil, Options, log};
 use differential::artifacts::Artifacts;
-use differential::chain::Chain;
+use differential::chain::{Chain, upgradable};
 use differential::compare::{Touched, figures};
 use differential::deploy::{self, BEGIN, Deployer};
 use differential::evm::Reverted;
@@ -134,5 +134,25 @@ fn a_chain_is_lived_on_in_blocks() {
         assert!(lived.done > 100 && lived.liquidations > 5 && blocks < transactions, "{version:?}: {lived:?}");
         let touched = Touched::everything(&chain.market);
         assert_eq!(figures(&chain.mirror, &mut chain.market, &touched).unwrap(), None, "{version:?}");
+    }
+}
+
+/// A market goes on with what it had, by the new rules, and the native pool still knows every figure.
+#[test]
+fn a_chain_is_upgraded_in_place() {
+    let Some((artifacts, binary)) = parts() else { return };
+    for seed in [0, 2] {
+        let begin = Instant::now();
+        let mut chain = Chain::start(&binary, &artifacts, upgradable(seed), seed).unwrap();
+        let before = chain.live(200).unwrap();
+        let touched = Touched::everything(&chain.market);
+        assert_eq!(figures(&chain.mirror, &mut chain.market, &touched).unwrap(), None, "seed {seed}, before");
+        chain.upgrade(&artifacts).unwrap();
+        assert_eq!(chain.market.version, Version::V3_6);
+        assert_eq!(figures(&chain.mirror, &mut chain.market, &touched).unwrap(), None, "seed {seed}, upgraded");
+        let after = chain.live(300).unwrap();
+        println!("seed {seed}: {before:?}, then {after:?}, {:.1?}", begin.elapsed());
+        assert!(before.done > 50 && after.done > 50, "seed {seed}");
+        assert_eq!(figures(&chain.mirror, &mut chain.market, &touched).unwrap(), None, "seed {seed}, after");
     }
 }
