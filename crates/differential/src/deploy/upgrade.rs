@@ -26,7 +26,7 @@ pub fn upgrade(market: &mut Market, artifacts: &Artifacts, world: &World) -> Res
     let rewritten = rewritten(market)?;
     let [provider, pool] = [market.provider, market.pool].map(Value::from);
     let mut site = Site::new(&mut market.evm, artifacts, Version::V3_6);
-    let strategy = site.deploy("DefaultReserveInterestRateStrategyV2", &[provider.clone()])?;
+    let strategy = site.deploy("DefaultReserveInterestRateStrategyV2", std::slice::from_ref(&provider))?;
     let next_pool = site.deploy("PoolInstance", &[provider, strategy.into()])?;
     let next_configurator = site.deploy("PoolConfiguratorInstance", &[])?;
     let none: Value = Address::ZERO.into();
