@@ -103,6 +103,27 @@ pub enum Error {
         /// The hash that one gives.
         second_hash: B256,
     },
+    /// What the archive holds of a market is of another history than the chain's.
+    #[error(
+        "{market}: block {block} has the hash {found} on the chain and {held} in the archive; the endpoint is on a fork, \
+         or the archive's last blocks were not final: try another endpoint, or move the market's files of that block away"
+    )]
+    OtherHistory {
+        /// The market.
+        market: String,
+        /// The block.
+        block: u64,
+        /// Its hash in the archive.
+        held: B256,
+        /// Its hash on the chain.
+        found: B256,
+    },
+    /// The chain was reorganised between two questions about it.
+    #[error("block {block} was exchanged for another one while it was read")]
+    Moved {
+        /// The block.
+        block: u64,
+    },
     /// No endpoint has got as far as a block.
     #[error("no endpoint has block {block} yet: {host} has got to {tip}; wait for it, or name an endpoint that has")]
     Behind {
@@ -140,7 +161,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Locked { .. } | Self::Unreachable { .. } | Self::Behind { .. } => true,
+            Self::Locked { .. } | Self::Unreachable { .. } | Self::Behind { .. } | Self::Moved { .. } => true,
             Self::Io { cause, .. } => {
                 matches!(cause.kind(), io::ErrorKind::Interrupted | io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
             }
@@ -151,6 +172,7 @@ impl Error {
             | Self::WrongChain { .. }
             | Self::Disagreement { .. }
             | Self::TooLarge { .. }
+            | Self::OtherHistory { .. }
             | Self::Budget { .. } => false,
         }
     }
@@ -170,6 +192,8 @@ impl Error {
             | Self::Disagreement { .. }
             | Self::Behind { .. }
             | Self::TooLarge { .. }
+            | Self::OtherHistory { .. }
+            | Self::Moved { .. }
             | Self::Budget { .. }) => named,
         }
     }

@@ -5,31 +5,33 @@ use std::collections::BTreeSet;
 use alloy_primitives::keccak256;
 use protocol::{Address, B256};
 
-/// Which logs are asked for: those of these contracts whose first topic is one of these.
+/// Which logs are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// The contracts.
+    /// Who wrote them; any contract where this is empty.
     pub addresses: BTreeSet<Address>,
-    /// The first topics, each the hash of an event's signature.
+    /// What their first topic is; anything, or none, where this is empty.
     pub topics: BTreeSet<B256>,
 }
 
 impl Filter {
-    /// One hash for the whole of it, the same for equal filters.
+    /// A name for exactly these addresses and topics: the hash of both, counted and in order.
     #[must_use]
     pub fn hash(&self) -> B256 {
-        let mut bytes = Vec::with_capacity(8 + 20 * self.addresses.len() + 32 * self.topics.len());
-        // The count keeps an address from being read as the beginning of a topic.
+        let mut bytes = Vec::with_capacity(16 + 20 * self.addresses.len() + 32 * self.topics.len());
         bytes.extend_from_slice(&(self.addresses.len() as u64).to_be_bytes());
         self.addresses.iter().for_each(|address| bytes.extend_from_slice(address.as_slice()));
+        bytes.extend_from_slice(&(self.topics.len() as u64).to_be_bytes());
         self.topics.iter().for_each(|topic| bytes.extend_from_slice(topic.as_slice()));
         keccak256(bytes)
     }
 
-    /// Whether it lets a log through.
+    /// Whether a log is among those asked for.
     #[must_use]
-    pub fn lets_through(&self, log: &Log<'_>) -> bool {
-        self.addresses.contains(&log.address) && log.topics.first().is_some_and(|topic| self.topics.contains(topic))
+    pub fn takes(&self, log: &Log<'_>) -> bool {
+        let address_fits = self.addresses.is_empty() || self.addresses.contains(&log.address);
+        let topic_fits = self.topics.is_empty() || log.topics.first().is_some_and(|topic| self.topics.contains(topic));
+        address_fits && topic_fits
     }
 }
 

@@ -115,7 +115,7 @@ impl Tail {
         let mut last = None;
         for log in logs.iter() {
             let of_the_block = (log.block, log.block_hash, log.time) == (block.number, block.hash, block.time);
-            if !of_the_block || last.is_some_and(|last| log.log_index <= last) || !self.filter.lets_through(&log) {
+            if !of_the_block || last.is_some_and(|last| log.log_index <= last) || !self.filter.takes(&log) {
                 let what = format!("block {}: log {} is out of order or none of its own", block.number, log.log_index);
                 return Err(unfit(what));
             }

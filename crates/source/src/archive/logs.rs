@@ -272,7 +272,7 @@ impl LogsFile {
         if self.last.is_some_and(|((block, _), hash)| block == log.block && hash != log.block_hash) {
             return Err(unfit(format!("block {}: its logs do not agree on the block's hash", log.block)));
         }
-        if log.topics.len() > MAX_TOPICS || !self.filter.lets_through(log) {
+        if log.topics.len() > MAX_TOPICS || !self.filter.takes(log) {
             let what = format!("block {}: log {} of {} was not asked for", log.block, log.log_index, log.address);
             return Err(unfit(what));
         }

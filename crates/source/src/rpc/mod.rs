@@ -39,9 +39,13 @@ use serde_json::value::RawValue;
 
 pub use endpoint::Endpoint;
 pub use header::Header;
+
 pub use json::Malformed;
 pub use limits::Limits;
 pub use logs::{Parsed, parse_logs};
+
+pub use crate::archive::reads::Answer;
+pub use crate::log::Filter;
 
 use self::fault::Fault;
 use self::lane::{Budget, Lane};
@@ -51,36 +55,6 @@ use self::wire::Question;
 use crate::log::{Log, Logs};
 use crate::{Error, Result};
 
-/// Which logs are asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Who wrote them; any contract where this is empty.
-    pub addresses: BTreeSet<Address>,
-    /// What their first topic is; anything, or none, where this is empty.
-    pub topics: BTreeSet<B256>,
-}
-
-impl Filter {
-    /// A name for exactly these addresses and topics: the hash of both, counted and in order.
-    #[must_use]
-    pub fn hash(&self) -> B256 {
-        let mut bytes = Vec::with_capacity(16 + 20 * self.addresses.len() + 32 * self.topics.len());
-        bytes.extend_from_slice(&(self.addresses.len() as u64).to_be_bytes());
-        self.addresses.iter().for_each(|address| bytes.extend_from_slice(address.as_slice()));
-        bytes.extend_from_slice(&(self.topics.len() as u64).to_be_bytes());
-        self.topics.iter().for_each(|topic| bytes.extend_from_slice(topic.as_slice()));
-        keccak256(bytes)
-    }
-
-    /// Whether a log is among those asked for.
-    #[must_use]
-    pub fn takes(&self, log: &Log<'_>) -> bool {
-        let address_fits = self.addresses.is_empty() || self.addresses.contains(&log.address);
-        let topic_fits = self.topics.is_empty() || log.topics.first().is_some_and(|topic| self.topics.contains(topic));
-        address_fits && topic_fits
-    }
-}
-
 /// One `eth_call`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Call {
@@ -88,15 +62,6 @@ pub struct Call {
     pub to: Address,
     /// With what.
     pub data: Bytes,
-}
-
-/// What a call came to. A revert is an answer, not a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// It returned these bytes, which may be none.
-    Returned(Bytes),
-    /// It reverted, with these bytes, which may be none.
-    Reverted(Bytes),
 }
 
 /// Where the chain has got to.

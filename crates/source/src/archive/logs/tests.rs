@@ -74,7 +74,7 @@ fn only(logs: &Logs, keep: impl Fn(&Log<'_>) -> bool) -> Logs {
 /// Writes what a filter lets through of some blocks.
 fn write(place: &Place, logs: &Logs, filter: &Filter, from: u64, to: u64) -> Result<PathBuf> {
     let mut file = LogsFile::create(&place.writer, &place.market, CHAIN, filter, from)?;
-    file.append(&only(logs, |log| (from..=to).contains(&log.block) && filter.lets_through(log)))?;
+    file.append(&only(logs, |log| (from..=to).contains(&log.block) && filter.takes(log)))?;
     file.publish(to, hash_of(to), BTreeMap::new())
 }
 
@@ -111,7 +111,7 @@ proptest! {
             write(&place, &logs, filter, *from, *to).unwrap();
         }
         let held = |log: &Log<'_>| {
-            files.iter().any(|(filter, from, to)| filter.lets_through(log) && (*from..=*to).contains(&log.block))
+            files.iter().any(|(filter, from, to)| filter.takes(log) && (*from..=*to).contains(&log.block))
         };
         let expected = only(&logs, |log| log.block >= from && held(log));
         prop_assert_eq!(&read(&place, from).unwrap(), &expected);
@@ -222,7 +222,7 @@ fn files_that_contradict_each_other_are_both_named() {
         let logs = chain(&[vec![0, 1], vec![1], vec![1, 0]]);
         let first = write(&place, &logs, &filter(&[0, 1]), 0, 2).unwrap();
         let mut file = LogsFile::create(&place.writer, &place.market, CHAIN, &filter(own), 0).unwrap();
-        for log in logs.iter().filter(|log| filter(own).lets_through(log)) {
+        for log in logs.iter().filter(|log| filter(own).takes(log)) {
             let mut log = log;
             change(&mut log);
             file.push(&log).unwrap();
