@@ -7,6 +7,7 @@
 //! * [`markets`]: which markets there are, and how one is found on its chain;
 //! * [`import`]: other people's files, re-expressed as rows of the archive;
 //! * [`proof`]: which logs a node left out, and how that shows;
+//! * [`sync`]: from a chain's nodes to the archive;
 //! * [`spill`]: what must be remembered of a stream, in bounded memory;
 //! * [`error`]: what can go wrong, each with what, where and what to do.
 //!
@@ -22,5 +23,6 @@ pub mod markets;
 mod quiet;
 pub mod rpc;
 pub mod spill;
+pub mod sync;
 
 pub use error::{Error, Result};

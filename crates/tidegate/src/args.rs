@@ -31,6 +31,14 @@ pub(crate) enum Command {
     },
     /// List the archive's datasets: origin, standing, period, rows, rejects
     Datasets(Output),
+    /// Read a market from a chain's nodes into the archive, go on from what is there, and follow the chain
+    Sync(Sync),
+    /// Who holds and owes what in a synced market, how near liquidation, and what if prices move
+    Positions(Positions),
+    /// Prove a synced market against its chain: accounts, reserves, logs
+    Verify(Verify),
+    /// Make the tables of a synced market anew from its logs, without a node
+    Rebuild(Rebuild),
     /// Who was liquidated for how much: totals, groups, episodes, concentration
     Liquidations(Box<Liquidations>),
     /// Compare two datasets of the same events, row by row
@@ -97,6 +105,135 @@ pub(crate) struct Output {
     /// Write to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// Who is asked about a chain.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Nodes {
+    /// An endpoint: http(s)://, ws(s):// or the path of a socket; several may be given, `URL#weight=3` is asked more often.
+    /// The registry's public ones where none is given
+    #[arg(long, value_delimiter = ',', env = "TIDEGATE_RPC", hide_env_values = true, value_name = "URL")]
+    pub rpc: Vec<String>,
+    /// Stop after this many requests
+    #[arg(long, value_name = "N")]
+    pub max_requests: Option<u64>,
+}
+
+/// `sync`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Sync {
+    /// The market: a name that `tidegate markets` lists, or a new name together with --provider and --chain
+    #[arg(long, value_name = "NAME")]
+    pub market: String,
+    /// The addresses provider of a market that is in no list; everything else is found on the chain
+    #[arg(long, value_name = "ADDRESS")]
+    pub provider: Option<String>,
+    /// Its chain, by name or number
+    #[arg(long, value_name = "CHAIN")]
+    pub chain: Option<String>,
+    /// The market's first block, where no node can tell it
+    #[arg(long, value_name = "BLOCK")]
+    pub from_block: Option<u64>,
+    /// Read to this block and not to the chain's last final one
+    #[arg(long, value_name = "BLOCK", conflicts_with = "follow")]
+    pub to_block: Option<u64>,
+    /// Go on with every new block until stopped
+    #[arg(long)]
+    pub follow: bool,
+    /// Blocks below the tip that count as final, where the chain does not say it
+    #[arg(long, value_name = "BLOCKS")]
+    pub finality: Option<u64>,
+    /// More markets and chains, or other endpoints: a file like the embedded registry
+    #[arg(long, value_name = "FILE")]
+    pub markets: Option<PathBuf>,
+    /// Who is asked.
+    #[command(flatten)]
+    pub nodes: Nodes,
+}
+
+/// `positions`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Positions {
+    /// The synced market; not needed where the archive has one only
+    #[arg(long, value_name = "NAME")]
+    pub market: Option<String>,
+    /// One account, with every leg and the prices at which it becomes liquidatable
+    #[arg(long, value_name = "ADDRESS")]
+    pub account: Option<String>,
+    /// What if: `WETH=-20%`, `WETH=1800`; several may be given. The standing of what follows is assumed
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "ASSET=CHANGE")]
+    pub price: Vec<String>,
+    /// The riskiest N accounts; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+    /// Only accounts with a health factor below this
+    #[arg(long, value_name = "HF")]
+    pub below: Option<String>,
+    /// Only accounts that owe at least this much, in the market's base currency
+    #[arg(long, value_name = "AMOUNT")]
+    pub min_debt: Option<String>,
+    /// Only accounts that hold this collateral
+    #[arg(long, value_name = "ASSET")]
+    pub collateral: Option<String>,
+    /// Only accounts that owe this asset
+    #[arg(long, value_name = "ASSET")]
+    pub debt: Option<String>,
+    /// As of this block and not the last one synced
+    #[arg(long, value_name = "BLOCK")]
+    pub block: Option<u64>,
+    /// How results are written.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `verify`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Verify {
+    /// The synced market; not needed where the archive has one only
+    #[arg(long, value_name = "NAME")]
+    pub market: Option<String>,
+    /// What is compared: accounts and reserves with the chain's state, or logs with receipts, blooms or a second endpoint
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "state")]
+    pub level: Vec<Level>,
+    /// How many accounts are compared, the riskiest and a random sample; `all` for every one
+    #[arg(long, default_value = "200", value_name = "N")]
+    pub accounts: String,
+    /// How many blocks are compared beyond those with liquidations; `all` for every one
+    #[arg(long, default_value = "100", value_name = "N")]
+    pub blocks: String,
+    /// As of this block and not the last final one synced
+    #[arg(long, value_name = "BLOCK")]
+    pub block: Option<u64>,
+    /// Say what it would cost and ask nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Who is asked.
+    #[command(flatten)]
+    pub nodes: Nodes,
+    /// How results are written.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// How something is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Level {
+    /// Balances, indexes, flags and health factors equal those of the contracts
+    State,
+    /// The logs held are those of the receipts, whose root stands in the block's header
+    Receipts,
+    /// No block whose bloom filter speaks of the market is without logs
+    Bloom,
+    /// Another endpoint hands out the same logs
+    Second,
+}
+
+/// `rebuild`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Rebuild {
+    /// The synced market; every one where not given
+    #[arg(long, value_name = "NAME")]
+    pub market: Option<String>,
 }
 
 /// `liquidations`.

@@ -7,6 +7,8 @@ mod analysis;
 mod args;
 mod chart;
 mod commands;
+mod market;
+mod node;
 mod output;
 mod table;
 mod text;

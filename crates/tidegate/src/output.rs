@@ -171,6 +171,7 @@ fn shown(value: &Value) -> String {
         Value::Usd(usd) => text::usd(*usd),
         Value::Share(share) => text::percent(*share),
         Value::Time(time) => time.to_string(),
+        Value::Decimal { digits, decimals } => text::decimal(*digits, *decimals),
     }
 }
 
@@ -188,6 +189,7 @@ fn table_json(table: &Table) -> serde_json::Value {
         Unit::Usd => "USD, decimal text",
         Unit::Share => "share of one",
         Unit::Time => "UTC",
+        Unit::Decimal => "decimal text",
     };
     let units: serde_json::Map<String, serde_json::Value> =
         table.columns.iter().map(|column| (column.name.clone(), json!(unit(column.unit)))).collect();
@@ -198,6 +200,7 @@ fn table_json(table: &Table) -> serde_json::Value {
         Value::Usd(usd) => json!(usd.to_string()),
         Value::Share(share) => json!(share),
         Value::Time(time) => json!(time.to_string()),
+        Value::Decimal { digits, decimals } => json!(text::exact_decimal(*digits, *decimals)),
     };
     let row = |row: &Vec<Value>| -> serde_json::Map<String, serde_json::Value> {
         table.columns.iter().zip(row).map(|(column, cell)| (column.name.clone(), value(cell))).collect()
@@ -217,6 +220,7 @@ fn to_csv(report: &Report) -> anyhow::Result<String> {
                 Value::Usd(usd) => usd.to_string(),
                 Value::Share(share) => share.to_string(),
                 Value::Time(time) => time.to_string(),
+                Value::Decimal { digits, decimals } => text::exact_decimal(*digits, *decimals),
             });
             writer.write_record(cells)?;
         }
@@ -258,7 +262,8 @@ fn to_parquet(report: &Report) -> anyhow::Result<Vec<u8>> {
 
 fn data_type(unit: Unit) -> DataType {
     match unit {
-        Unit::Text => DataType::Utf8,
+        // Longer than any numeric column holds exactly.
+        Unit::Text | Unit::Decimal => DataType::Utf8,
         Unit::Count => DataType::UInt64,
         Unit::Usd => DataType::Decimal128(38, 8),
         Unit::Share => DataType::Float64,
@@ -281,6 +286,13 @@ fn array<'a>(unit: Unit, values: impl Iterator<Item = &'a Value>) -> anyhow::Res
             gather!(Decimal128Array, Value::Usd, |usd: &protocol::amount::Usd8| usd.0)
                 .with_precision_and_scale(38, 8)?,
         ),
+        Unit::Decimal => {
+            let exact = values.map(|value| {
+                let Value::Decimal { digits, decimals } = value else { return None };
+                Some(text::exact_decimal(*digits, *decimals))
+            });
+            Arc::new(exact.collect::<StringArray>())
+        }
         Unit::Share => Arc::new(gather!(Float64Array, Value::Share, f64::clone)),
         Unit::Time => Arc::new(
             gather!(TimestampMicrosecondArray, Value::Time, |time: &protocol::time::TimeUs| time.0)

@@ -1,5 +1,6 @@
 //! What commands compute before anything is printed: tables whose columns have units, with the standing of their figures.
 
+use protocol::U256;
 use protocol::amount::Usd8;
 use protocol::standing::Standing;
 use protocol::time::TimeUs;
@@ -50,6 +51,8 @@ pub(crate) enum Unit {
     Share,
     /// Moments in UTC.
     Time,
+    /// Exact decimal numbers of any length, such as amounts of tokens.
+    Decimal,
 }
 
 /// A value.
@@ -67,6 +70,13 @@ pub(crate) enum Value {
     Share(f64),
     /// A moment.
     Time(TimeUs),
+    /// An exact decimal number.
+    Decimal {
+        /// The number without its point.
+        digits: U256,
+        /// How many digits stand behind the point.
+        decimals: u8,
+    },
 }
 
 impl Table {

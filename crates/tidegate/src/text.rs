@@ -1,5 +1,6 @@
 //! Text for people: hostile names made harmless, numbers made readable.
 
+use protocol::U256;
 use protocol::amount::Usd8;
 
 /// The longest a name is shown.
@@ -53,6 +54,28 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
+/// A decimal number, exact: `1500000000000000000` with 18 decimals is `1.5`.
+pub(crate) fn exact_decimal(digits: U256, decimals: u8) -> String {
+    let text = digits.to_string();
+    let places = usize::from(decimals);
+    let text = format!("{}{text}", "0".repeat((places + 1).saturating_sub(text.len())));
+    let (whole, part) = text.split_at(text.len() - places);
+    let part = part.trim_end_matches('0');
+    if part.is_empty() { whole.to_owned() } else { format!("{whole}.{part}") }
+}
+
+/// The same for reading: with separators, and cut (never rounded up, so that a health factor below 1 does not read as 1)
+/// to four digits behind the point, or to the first two that are not zero.
+pub(crate) fn decimal(digits: U256, decimals: u8) -> String {
+    let exact = exact_decimal(digits, decimals);
+    let (whole, part) = exact.split_once('.').unwrap_or((&exact, ""));
+    let zeros = part.len() - part.trim_start_matches('0').len();
+    let kept = if whole == "0" { (zeros + 2).max(4) } else { 4 };
+    let part = part.get(..kept).unwrap_or(part).trim_end_matches('0');
+    let whole = separated(whole);
+    if part.is_empty() { whole } else { format!("{whole}.{part}") }
+}
+
 /// Twenty bytes as an address.
 pub(crate) fn address(bytes: &[u8; 20]) -> String {
     hex(bytes)
@@ -64,7 +87,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 fn grouped(number: u128) -> String {
-    let digits = number.to_string();
+    separated(&number.to_string())
+}
+
+fn separated(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -104,5 +130,17 @@ mod tests {
             assert_eq!(usd(Usd8(usd8)), expected);
         }
         assert_eq!(percent(0.4261), "42.6 %");
+        for (digits, decimals, exact, short) in [
+            (1_500_000_000_000_000_000_u128, 18, "1.5", "1.5"),
+            (999_999_999_999_999_999, 18, "0.999999999999999999", "0.9999"),
+            (1_234_567_890_123, 6, "1234567.890123", "1,234,567.8901"),
+            (1, 18, "0.000000000000000001", "0.000000000000000001"),
+            (123, 18, "0.000000000000000123", "0.00000000000000012"),
+            (0, 8, "0", "0"),
+            (42, 0, "42", "42"),
+            (100_000_000, 8, "1", "1"),
+        ] {
+            assert_eq!((exact_decimal(U256::from(digits), decimals).as_str(), decimal(U256::from(digits), decimals).as_str()), (exact, short));
+        }
     }
 }

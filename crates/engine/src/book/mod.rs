@@ -194,6 +194,12 @@ impl Book {
         Ok(())
     }
 
+    /// What must still be read of the block of an upgrade before the book is whole.
+    #[must_use]
+    pub fn unsettled(&self) -> Option<Gap> {
+        self.unread(u64::MAX)
+    }
+
     /// What must be read of an earlier block before the fold goes on in this one.
     fn unread(&self, block: u64) -> Option<Gap> {
         let pending = self.ground.pending.as_ref().filter(|pending| pending.block < block)?;

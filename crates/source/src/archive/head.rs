@@ -252,7 +252,7 @@ impl Tail {
         let mut file = LogsFile::create(writer, market, self.chain, &self.filter, first.number)?;
         let moved = |log: &Log<'_>| log.block <= last.number;
         self.logs.iter().take_while(moved).try_for_each(|log| file.push(&log))?;
-        file.publish(last.number, last.hash, BTreeMap::new()).map(Some)
+        file.publish(last.number, last.hash, logs::end_note(last.time)).map(Some)
     }
 }
 

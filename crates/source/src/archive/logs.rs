@@ -368,6 +368,19 @@ fn holds_the_same(a: &DataFile, b: &DataFile) -> bool {
 const ADDRESSES: &str = "filter_addresses";
 const TOPICS_NOTE: &str = "filter_topics";
 
+/// What to note of the time of a file's last block, in seconds since 1970: prices are of a moment, and no log need be in
+/// that block.
+#[must_use]
+pub fn end_note(time: u64) -> BTreeMap<String, String> {
+    BTreeMap::from([("end_time".to_owned(), time.to_string())])
+}
+
+/// The time of a file's last block in seconds since 1970, where it was noted.
+#[must_use]
+pub fn end_time(file: &DataFile) -> Option<u64> {
+    file.footer.note("end_time")?.parse().ok()
+}
+
 /// The beginning of a hash, as in file names.
 pub(super) fn short(hash: &B256) -> String {
     hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()

@@ -19,6 +19,7 @@
 
 mod cells;
 pub mod coverage;
+pub mod definition;
 pub mod footer;
 pub mod head;
 pub mod liquidations;

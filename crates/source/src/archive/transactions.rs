@@ -181,7 +181,7 @@ pub fn append(
     let (Some(first), Some(last)) = (ordered.first(), ordered.last()) else {
         return Ok(None);
     };
-    for pair in ordered.windows(2).filter(|pair| pair[0].key() == pair[1].key()) {
+    if let Some(pair) = ordered.windows(2).find(|pair| pair[0].key() == pair[1].key()) {
         return Err(unfit(pair[0], "comes twice"));
     }
     let folder = writer.archive().market_folder(market, Table::Transactions);

@@ -307,6 +307,7 @@ fn reason(error: Error) -> Result<String> {
     match error {
         Error::Node { what, .. } => Ok(format!("no endpoint answered as it should: {what}")),
         Error::Pruned { host, .. } => Ok(format!("{host} no longer has the block")),
+        Error::Moved { .. } => Ok("it was exchanged for another one".to_owned()),
         Error::Behind { .. } => Ok("no endpoint has the block yet".to_owned()),
         Error::TooLarge { host, .. } => Ok(format!("{host} refuses so long an answer")),
         other @ (Error::Io { .. }
@@ -316,6 +317,7 @@ fn reason(error: Error) -> Result<String> {
         | Error::Unreachable { .. }
         | Error::WrongChain { .. }
         | Error::Disagreement { .. }
+        | Error::OtherHistory { .. }
         | Error::Budget { .. }) => Err(other),
     }
 }

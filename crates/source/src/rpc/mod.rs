@@ -24,17 +24,16 @@ mod tip;
 mod transport;
 mod wire;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::{Bytes, keccak256};
+use alloy_primitives::Bytes;
 use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use protocol::chain::ChainId;
-use protocol::{Address, B256};
+use protocol::Address;
 use serde_json::value::RawValue;
 
 pub use endpoint::Endpoint;
@@ -52,7 +51,7 @@ use self::lane::{Budget, Lane};
 use self::pool::Pool;
 use self::round::{Outcome, Round, ask_many, ask_one};
 use self::wire::Question;
-use crate::log::{Log, Logs};
+use crate::log::Logs;
 use crate::{Error, Result};
 
 /// One `eth_call`.
@@ -353,6 +352,13 @@ impl Client {
                 RawValue::from_string(text).map_err(|_| self.inner.node(method, "what it answers is not JSON"))
             }
         }
+    }
+
+    /// The hosts that are asked, in the order given.
+    #[must_use]
+    pub fn hosts(&self) -> String {
+        let hosts: Vec<String> = self.inner.lanes.iter().map(Lane::host).collect();
+        hosts.join(", ")
     }
 
     /// What was spent so far.

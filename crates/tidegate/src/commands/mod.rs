@@ -4,7 +4,9 @@ pub(crate) mod datasets;
 pub(crate) mod demo;
 pub(crate) mod import;
 pub(crate) mod liquidations;
+pub(crate) mod positions;
 pub(crate) mod reconcile;
+pub(crate) mod sync;
 
 use std::str::FromStr;
 
@@ -22,6 +24,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Demo(demo) => demo::run(demo),
         Command::Import { what: args::Import::Liquidations(import) } => import::run(&args.archive, import),
+        Command::Sync(sync) => sync::run(&args.archive, sync),
+        Command::Positions(positions) => positions::run(&args.archive, positions),
+        Command::Verify(_) | Command::Rebuild(_) => todo!(),
         Command::Datasets(output) => datasets::run(&args.archive, output),
         Command::Liquidations(liquidations) => liquidations::run(&args.archive, liquidations),
         Command::Reconcile(reconcile) => reconcile::run(&args.archive, reconcile),

@@ -1,0 +1,133 @@
+//! From a chain's nodes to the archive: what is missing is read, and nothing else.
+//!
+//! ```text
+//! coverage of the files, and what the logs name ──► jobs ──► logs, range by range ──► files, one finished range at a time
+//! blocks that are not final yet ──► the tail, rewritten as the chain changes its mind ──► files, once they are final
+//! ```
+//!
+//! * [`Watch`]: which contracts write a market's logs;
+//! * [`Syncer::backfill`]: everything up to a block that is final;
+//! * [`Syncer::follow`]: the blocks after it, reorganisations undone;
+//! * [`reads`]: what contracts are asked at a block, kept beside the logs.
+//!
+//! What this module does not do: it folds nothing. What the fold finds missing, it is told as a [`ReadKey`](crate::archive::reads::ReadKey).
+
+mod backfill;
+mod follow;
+pub mod reads;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use protocol::chain::ChainId;
+
+pub use backfill::{Backfilled, Step};
+pub use follow::HeadChange;
+pub use watch::Watch;
+
+use crate::archive::coverage::Coverage;
+use crate::archive::head::Tail;
+use crate::archive::logs::LogReader;
+use crate::archive::{MarketName, Table, Writer};
+use crate::rpc::Client;
+use crate::{Error, Result};
+
+/// One market being read into an archive.
+#[derive(Debug)]
+pub struct Syncer<'a> {
+    client: Client,
+    writer: &'a Writer,
+    market: MarketName,
+    watch: Watch,
+    coverage: Coverage,
+    tail: Tail,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'a> Syncer<'a> {
+    /// Goes on from what the archive holds of a market, having checked that it is of the chain's history: the last block
+    /// of the newest file must have the hash on the chain that it has in the file.
+    ///
+    /// `stop` ends any of its work at the next point at which everything read is kept.
+    ///
+    /// # Errors
+    /// A file is damaged, or of another history than the endpoint's.
+    pub async fn open(
+        client: Client,
+        writer: &'a Writer,
+        market: MarketName,
+        watch: Watch,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self> {
+        let files = writer.archive().market_files(&market, Table::Logs)?;
+        let coverage = Coverage::of(&files)?;
+        let mut logs = LogReader::of_files(files, 0)?;
+        let mut learnt = watch;
+        while let Some(log) = logs.next_log()? {
+            learnt.observe(&log);
+        }
+        let tail = Tail::load(writer.archive(), &market)?;
+        let chain = client.chain();
+        let tail = tail.filter(|tail| tail.chain() == chain).unwrap_or_else(|| Tail::new(chain, learnt.filter()));
+        let syncer = Self { client, writer, market, watch: learnt, coverage, tail, stop };
+        syncer.check_history().await?;
+        Ok(syncer)
+    }
+
+    /// The newest finished file must end in a block of the chain as it is.
+    async fn check_history(&self) -> Result<()> {
+        let Some((block, held)) = self.coverage.boundaries().last().copied() else {
+            return Ok(());
+        };
+        let two = self.coverage.boundaries().iter().filter(|(number, _)| *number == block).count() > 1;
+        let header = self.client.header(block).await?;
+        match header {
+            Some(header) if header.hash == held && !two => Ok(()),
+            Some(header) => Err(Error::OtherHistory { market: self.market.to_string(), block, held, found: header.hash }),
+            // An endpoint that is behind what is held says nothing about it.
+            None => Ok(()),
+        }
+    }
+
+    /// The chain.
+    #[must_use]
+    pub fn chain(&self) -> ChainId {
+        self.client.chain()
+    }
+
+    /// Who is asked.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Which contracts are watched, as far as is known by now.
+    #[must_use]
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// Adds contracts to be watched, such as price feeds.
+    pub fn add(&mut self, contracts: &[(protocol::Address, u64)]) {
+        for (address, from) in contracts {
+            self.watch.add(*address, *from);
+        }
+    }
+
+    /// The blocks that are not final yet.
+    #[must_use]
+    pub fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// The last block up to which every log of every watched contract is in a finished file.
+    #[must_use]
+    pub fn complete_to(&self, to: u64) -> Option<u64> {
+        self.coverage.complete_to(&self.watch.wanted(), &crate::decode::topics(), to)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,304 @@
+//! `tidegate sync`: from a chain's nodes to the archive, and on with every new block.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use protocol::Address;
+use protocol::chain::ChainId;
+use protocol::standing::Standing;
+use source::archive::definition::Definition;
+use source::archive::{Archive, MarketName, Writer};
+use source::markets::{Finality, Markets, Network, discover, feeds};
+use source::rpc::{Client, Header};
+use source::sync::{Backfilled, HeadChange, Step, Syncer, Watch};
+
+use super::say;
+use crate::args;
+use crate::market::Folder;
+use crate::output::{self, Destination, Format};
+use crate::table::{Report, Table, Unit, Value};
+use crate::{node, text};
+
+/// How long the head of a chain is left alone between two looks, at least.
+const SHORTEST_WAIT: Duration = Duration::from_millis(250);
+
+/// Reads a market.
+pub(crate) fn run(archive: &Path, args: &args::Sync) -> anyhow::Result<()> {
+    let report = node::run(sync(archive, args))?;
+    output::write(&report, &Destination { format: Format::Text, file: None })
+}
+
+/// A market and how its chain is reached.
+struct Target {
+    name: MarketName,
+    chain: ChainId,
+    provider: Address,
+    hint: Option<u64>,
+    network: Network,
+}
+
+async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<Report> {
+    let archive = Archive::at(folder)?;
+    let known = Definition::load(&archive, &MarketName::new(&args.market)?)?;
+    let target = target(args, known.as_ref())?;
+    let client = node::connect(target.chain, &args.nodes, Some(&target.network), folder).await?;
+    let writer = Writer::open(&archive)?;
+    let (latest, last) = ends(&client, &target, args).await?;
+    let definition = match known {
+        Some(known) => known,
+        None => {
+            let found = define(&client, &target, args, last.number).await?;
+            found.save(&writer, &target.name)?;
+            found
+        }
+    };
+    let stop = node::stop_on_interrupt();
+    let watch = watch(&client, &definition, last.number).await?;
+    let mut syncer = Syncer::open(client, &writer, target.name.clone(), watch, Arc::clone(&stop)).await?;
+    let mut folder = Folder::new(&archive, &target.name, &definition)?;
+    let to = args.to_block.unwrap_or(last.number).min(last.number);
+    let mut logs = catch_up(&mut syncer, &mut folder, to).await?;
+    if args.follow && !stop.load(Ordering::Relaxed) {
+        logs += follow(&mut syncer, &mut folder, &target, args, &stop).await?;
+    } else if args.to_block.is_none() && !stop.load(Ordering::Relaxed) {
+        syncer.follow(latest.number, &last).await?;
+    }
+    Ok(report(&syncer, &folder, &definition, logs))
+}
+
+/// What was typed, what the archive knows, and what the registry knows, in this order.
+fn target(args: &args::Sync, known: Option<&Definition>) -> anyhow::Result<Target> {
+    let owned;
+    let markets = match &args.markets {
+        Some(file) => {
+            owned = Markets::with_file(file)?;
+            &owned
+        }
+        None => Markets::embedded(),
+    };
+    let given = args.provider.as_deref().map(super::account).transpose()?.map(Address::from);
+    let chain = args.chain.as_deref().map(|name| {
+        ChainId::from_name(name).with_context(|| format!("\"{}\" is no chain; give its number", text::printable(name)))
+    });
+    let chain = chain.transpose()?;
+    let listed = markets.by_name(&args.market);
+    let provider = given
+        .or(known.map(|known| known.addresses_provider))
+        .or(listed.map(|market| market.addresses_provider))
+        .with_context(|| unknown(markets, &args.market))?;
+    let chain = chain
+        .or(known.map(|known| known.chain))
+        .or(listed.map(|market| market.chain))
+        .context("say with --chain which chain the market is on")?;
+    if known.is_some_and(|known| known.addresses_provider != provider || known.chain != chain) {
+        bail!("the archive holds another market under the name {}; choose another name", args.market);
+    }
+    let listed = listed.filter(|market| market.addresses_provider == provider && market.chain == chain);
+    let name = if known.is_some() { &args.market } else { listed.map_or(&args.market, |market| &market.name) };
+    let mut network = markets.network(chain).cloned().unwrap_or_else(|| Network::unknown(chain));
+    if let Some(depth) = args.finality {
+        network.finality = Finality { tag: false, depth };
+    }
+    Ok(Target {
+        name: MarketName::new(name)?,
+        chain,
+        provider,
+        hint: listed.and_then(|market| market.first_block_hint),
+        network,
+    })
+}
+
+fn unknown(markets: &Markets, name: &str) -> String {
+    let near = markets.near(name);
+    let near = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) };
+    format!(
+        "no market is called \"{}\"{near} `tidegate markets` lists them; any other is given by --provider and --chain",
+        text::printable(name)
+    )
+}
+
+/// The newest block and the newest final one.
+async fn ends(client: &Client, target: &Target, args: &args::Sync) -> anyhow::Result<(Header, Header)> {
+    let tip = client.tip().await?;
+    for (host, block) in &tip.behind {
+        say(&format!("note: {host} is behind: it has got to block {block}, others to {}", tip.latest.number));
+    }
+    for (host, seconds) in &tip.clock {
+        say(&format!(
+            "note: the newest block of {host} is {} s {} this machine's clock; one of the two is wrong, or the chain stands still",
+            seconds.unsigned_abs(),
+            if *seconds > 0 { "ahead of" } else { "behind" }
+        ));
+    }
+    let tagged = tip.finalized.filter(|_| args.finality.is_none());
+    let last = node::final_block(client, &tip.latest, tagged, target.network.finality).await?;
+    Ok((tip.latest, last))
+}
+
+/// Finds everything about a market by its provider.
+async fn define(client: &Client, target: &Target, args: &args::Sync, at: u64) -> anyhow::Result<Definition> {
+    let found = discover::market(client, target.provider, at).await?;
+    let first_block = match args.from_block {
+        Some(block) => block,
+        None => discover::first_block(client, target.provider, target.hint, at).await?.block,
+    };
+    if found.code.revisions().is_empty() {
+        say(&format!("note: the pool's code is {}", found.code));
+    }
+    Ok(Definition {
+        chain: target.chain,
+        version: found.version,
+        addresses_provider: target.provider,
+        pool: found.pool,
+        configurator: found.configurator,
+        oracle: found.oracle,
+        first_block,
+        base_unit: found.currency.unit.saturating_to(),
+        base_is_usd: found.currency.token.is_zero(),
+    })
+}
+
+/// The market's contracts and everything below its oracle's price sources, as of a block.
+async fn watch(client: &Client, definition: &Definition, at: u64) -> anyhow::Result<Watch> {
+    let found = discover::market(client, definition.addresses_provider, at).await?;
+    let sources = found.sources.values().flatten().copied().collect();
+    let feeds = feeds::walk(client, &sources, at).await?;
+    let mut watch = Watch::new(
+        definition.addresses_provider,
+        definition.pool,
+        definition.configurator,
+        &[definition.oracle, found.oracle],
+        definition.first_block,
+    );
+    for feed in feeds.addresses() {
+        watch.add(feed, definition.first_block);
+    }
+    Ok(watch)
+}
+
+/// Reads what is missing up to a final block, folds it, and reads what the fold asks for. Returns the logs read.
+async fn catch_up(syncer: &mut Syncer<'_>, folder: &mut Folder, to: u64) -> anyhow::Result<u64> {
+    let bar = progress();
+    let client = syncer.client().clone();
+    let mut report = |step: Step| {
+        bar.set_length(step.to - step.from + 1);
+        bar.set_position(step.at - step.from + 1);
+        bar.set_message(format!("block {}, {} logs, {} requests", step.at, step.logs, client.meter().requests()));
+    };
+    let done = syncer.backfill(to, &mut report).await;
+    bar.finish_and_clear();
+    match done? {
+        Backfilled::Complete { logs } => {
+            folder.advance(syncer, to).await?;
+            Ok(logs)
+        }
+        Backfilled::Stopped { logs } => Ok(logs),
+    }
+}
+
+fn progress() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{wide_bar} {percent}% of blocks · {msg} · {elapsed} · {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// Takes every new block until stopped.
+async fn follow(
+    syncer: &mut Syncer<'_>,
+    folder: &mut Folder,
+    target: &Target,
+    args: &args::Sync,
+    stop: &AtomicBool,
+) -> anyhow::Result<u64> {
+    let wait = Duration::from_millis(target.network.block_ms / 2).max(SHORTEST_WAIT);
+    let mut logs = 0;
+    while !stop.load(Ordering::Relaxed) {
+        match look(syncer, folder, target, args).await {
+            Ok(change) => {
+                logs += change.logs;
+                tell(&change);
+                if change.is_nothing() {
+                    tokio::time::sleep(wait).await;
+                }
+            }
+            Err(error) if error.downcast_ref::<source::Error>().is_some_and(source::Error::is_transient) => {
+                say(&format!("note: {error:#}; trying again"));
+                tokio::time::sleep(wait).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(logs)
+}
+
+/// One look at the head of the chain.
+async fn look(
+    syncer: &mut Syncer<'_>,
+    folder: &mut Folder,
+    target: &Target,
+    args: &args::Sync,
+) -> anyhow::Result<HeadChange> {
+    let client = syncer.client().clone();
+    let (latest, last) = ends(&client, target, args).await?;
+    // The tail holds what is above the final block; where it does not reach down to it, files must.
+    let held = syncer.tail().blocks().first().map(|block| block.number);
+    if held.is_none_or(|first| first > last.number + 1) || syncer.tail().block(last.number).is_none() {
+        catch_up(syncer, folder, last.number).await?;
+    }
+    let change = syncer.follow(latest.number, &last).await?;
+    folder.follow(syncer, &change).await?;
+    Ok(change)
+}
+
+/// What a step changed, in a line.
+fn tell(change: &HeadChange) {
+    if let Some(to) = change.undone_to.filter(|_| change.undone > 0) {
+        say(&format!("reorganised: {} blocks undone, down to block {to}", change.undone));
+    }
+    if let Some(last) = change.added.last() {
+        say(&format!("block {}: {} new, {} logs", last.number, change.added.len(), change.logs));
+    }
+}
+
+fn report(syncer: &Syncer<'_>, folder: &Folder, definition: &Definition, logs: u64) -> Report {
+    let meter = syncer.client().meter();
+    let mut table = Table::new(
+        "sync",
+        &[
+            ("market", Unit::Text),
+            ("first_block", Unit::Count),
+            ("final_block", Unit::Count),
+            ("tip", Unit::Count),
+            ("logs_read", Unit::Count),
+            ("accounts", Unit::Count),
+            ("reserves", Unit::Count),
+            ("requests", Unit::Count),
+            ("retries", Unit::Count),
+            ("megabytes", Unit::Count),
+        ],
+    );
+    let tip = syncer.tail().blocks().last().map_or(Value::Missing, |block| Value::Count(block.number));
+    table.push(vec![
+        Value::Text(folder.market().to_string()),
+        Value::Count(definition.first_block),
+        folder.at().map_or(Value::Missing, Value::Count),
+        tip,
+        Value::Count(logs),
+        Value::Count(folder.accounts()),
+        Value::Count(folder.reserves()),
+        Value::Count(meter.requests()),
+        Value::Count(meter.retries()),
+        Value::Count(meter.bytes() >> 20),
+    ]);
+    Report {
+        title: format!("Synced {}", folder.market()),
+        standing: Standing::Observed,
+        notes: folder.notes(),
+        tables: vec![table],
+    }
+}

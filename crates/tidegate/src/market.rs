@@ -1,0 +1,459 @@
+//! A synced market, folded: the archive's logs become the engine's book, and what the fold asks for is brought.
+
+mod gaps;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use engine::book::{Book, Change, Gap, View};
+use protocol::aave::Revision;
+use protocol::aave::account::Block;
+use protocol::aave::config::ReserveId;
+use protocol::event::Event;
+use protocol::token::Tokens;
+use protocol::{Address, U256};
+use source::archive::definition::Definition;
+use source::archive::logs::{LogReader, end_time};
+use source::archive::reads::{Answer, ReadKey, Reads};
+use source::archive::{Archive, MarketName, Table};
+use source::decode::{self, reads};
+use source::log::Log;
+use source::sync::{HeadChange, Syncer, reads as ask};
+
+use self::gaps::{Around, Filling, Place};
+use crate::text;
+
+/// A market being folded, block by block.
+pub(crate) struct Folder {
+    archive: Archive,
+    market: MarketName,
+    definition: Definition,
+    source: Arc<str>,
+    book: Book,
+    reads: Reads,
+    /// The last block that was folded whole.
+    at: Option<u64>,
+    /// The log that waits for something to be brought.
+    waiting: Option<Pending>,
+    /// How to take the blocks back that are not final, by block.
+    journal: BTreeMap<u64, Vec<Change>>,
+    rejects: u64,
+    foreign: u64,
+}
+
+/// A log as an event, and where it stands.
+struct Pending {
+    event: Event,
+    place: Place,
+}
+
+/// How far a fold came.
+enum Came {
+    /// To its end.
+    There,
+    /// These questions must be answered before.
+    Needs(Vec<ReadKey>),
+}
+
+impl Folder {
+    /// A market of the archive, nothing folded yet.
+    pub(crate) fn new(archive: &Archive, market: &MarketName, definition: &Definition) -> anyhow::Result<Self> {
+        Ok(Self {
+            archive: archive.clone(),
+            market: market.clone(),
+            definition: definition.clone(),
+            source: market.as_str().into(),
+            book: Book::new(definition.addresses_provider),
+            reads: Reads::load(archive, market, 0, u64::MAX)?,
+            at: None,
+            waiting: None,
+            journal: BTreeMap::new(),
+            rejects: 0,
+            foreign: 0,
+        })
+    }
+
+    /// The market's name.
+    pub(crate) fn market(&self) -> &MarketName {
+        &self.market
+    }
+
+    /// The last block that was folded whole.
+    pub(crate) fn at(&self) -> Option<u64> {
+        self.at
+    }
+
+    /// Accounts that ever held something.
+    pub(crate) fn accounts(&self) -> u64 {
+        u64::from(self.book.snapshot().accounts.len())
+    }
+
+    /// Reserves listed.
+    pub(crate) fn reserves(&self) -> u64 {
+        self.book.snapshot().listed().iter().filter(|listed| !listed.is_dropped).count() as u64
+    }
+
+    /// The market as it is folded.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.book.snapshot()
+    }
+
+    /// What must be known about the fold.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.rejects > 0 {
+            notes.push(format!(
+                "{} logs have the name of a known event and another shape; they are kept, and not folded.",
+                text::count(self.rejects)
+            ));
+        }
+        notes
+    }
+
+    /// Folds finished logs up to a block that is final, and reads and keeps what the fold asks for.
+    pub(crate) async fn advance(&mut self, syncer: &Syncer<'_>, to: u64) -> anyhow::Result<()> {
+        loop {
+            match self.fold(to)? {
+                Came::There => break,
+                Came::Needs(wanted) => self.bring(syncer, &wanted).await?,
+            }
+        }
+        let prices = self.price_keys(to);
+        Ok(syncer.read(&prices, &mut self.reads).await?)
+    }
+
+    /// Calls and receipts, kept.
+    async fn bring(&mut self, syncer: &Syncer<'_>, wanted: &[ReadKey]) -> anyhow::Result<()> {
+        let (receipts, calls): (Vec<ReadKey>, Vec<ReadKey>) =
+            wanted.iter().cloned().partition(gaps::receipt_of.is_some());
+        syncer.read(&calls, &mut self.reads).await?;
+        syncer.read_receipts(&receipts, gaps::receipt_of, &mut self.reads).await?;
+        Ok(())
+    }
+
+    /// Folds what the archive holds up to a block, without a node.
+    pub(crate) fn advance_offline(&mut self, to: u64) -> anyhow::Result<()> {
+        match self.fold(to)? {
+            Came::There => Ok(()),
+            Came::Needs(wanted) => {
+                let first = wanted.first().map_or(0, |key| key.block);
+                bail!(
+                    "{}: what contracts answered at block {first} was never read; run `tidegate sync --market {}` again",
+                    self.market,
+                    self.market
+                )
+            }
+        }
+    }
+
+    fn fold(&mut self, to: u64) -> anyhow::Result<Came> {
+        let from = self.waiting.as_ref().map(|pending| pending.place.block).or(self.at.map(|at| at + 1)).unwrap_or(0);
+        if self.at.is_some_and(|at| at >= to) {
+            return Ok(Came::There);
+        }
+        // Behind the log that waits, everything of its block is still to come.
+        let behind = self.waiting.as_ref().map(|pending| pending.event.at.index);
+        let mut logs = LogReader::open(&self.archive, &self.market, from, None)?;
+        if let Some(pending) = self.waiting.take()
+            && let Some(wanted) = self.take(pending)?
+        {
+            return Ok(Came::Needs(wanted));
+        }
+        while let Some(log) = logs.next_log()? {
+            if log.block > to {
+                break;
+            }
+            if log.block == from && behind.is_some_and(|behind| u64::from(log.log_index) <= behind) {
+                continue;
+            }
+            let Some(pending) = self.read(&log) else { continue };
+            if let Some(wanted) = self.take(pending)? {
+                return Ok(Came::Needs(wanted));
+            }
+        }
+        if let Some(wanted) = self.settle(to)? {
+            return Ok(Came::Needs(wanted));
+        }
+        self.at = Some(to);
+        Ok(Came::There)
+    }
+
+    /// A log as an event; none where it is none of ours, or is not what its name says.
+    fn read(&mut self, log: &Log<'_>) -> Option<Pending> {
+        match decode::event(&self.source, log) {
+            Ok(event) => event.map(|event| Pending { event, place: Place::of(log) }),
+            Err(_) => {
+                self.rejects += 1;
+                None
+            }
+        }
+    }
+
+    /// Folds one event. Returns what must be answered first, and keeps it waiting.
+    fn take(&mut self, pending: Pending) -> anyhow::Result<Option<Vec<ReadKey>>> {
+        loop {
+            let gap = match self.book.apply(&pending.event) {
+                Ok(_) => return Ok(None),
+                Err(gap) => gap,
+            };
+            if let Gap::UnknownContract { .. } = gap {
+                // A feed or an oracle of another market writes what only the market's own contracts are believed.
+                self.foreign += 1;
+                return Ok(None);
+            }
+            let view = self.book.snapshot();
+            match self.around(&view, &self.reads, pending.place).fill(&gap)? {
+                Filling::Events(events) => self.apply_all(&events)?,
+                Filling::Ask(wanted) => {
+                    self.waiting = Some(pending);
+                    return Ok(Some(wanted));
+                }
+            }
+        }
+    }
+
+    fn apply_all(&mut self, events: &[Event]) -> anyhow::Result<()> {
+        for event in events {
+            self.book.apply(event).map_err(|gap| anyhow::anyhow!("{}: {gap}", self.market))?;
+        }
+        Ok(())
+    }
+
+    fn around<'a>(&'a self, view: &'a View, known: &'a Reads, place: Place) -> Around<'a> {
+        Around { source: &self.source, version: self.definition.version, view, known, place }
+    }
+
+    /// What is wanted at the end of a block before anything is valued.
+    fn settle(&mut self, block: u64) -> anyhow::Result<Option<Vec<ReadKey>>> {
+        let place = Place::end_of(block, self.book.snapshot().time());
+        while let Some(gap) = self.book.unsettled() {
+            let view = self.book.snapshot();
+            match self.around(&view, &self.reads, place).fill(&gap)? {
+                Filling::Events(events) => self.apply_all(&events)?,
+                Filling::Ask(keys) => return Ok(Some(keys)),
+            }
+        }
+        let view = self.book.snapshot();
+        let mut wanted = Vec::new();
+        for want in view.wants() {
+            match self.around(&view, &self.reads, place).wanted(want, block)? {
+                Filling::Events(events) => self.apply_all(&events)?,
+                Filling::Ask(keys) => wanted.extend(keys),
+            }
+        }
+        Ok((!wanted.is_empty()).then_some(wanted))
+    }
+
+    /// The questions whose answers are the prices at the end of a block: one for each asset and category, so that an
+    /// asset without a price hides no other.
+    pub(crate) fn price_keys(&self, block: u64) -> Vec<ReadKey> {
+        price_keys(&self.book.snapshot(), &self.definition, block)
+    }
+
+    /// Folds the blocks that are not final, and takes back those that are no more.
+    pub(crate) async fn follow(&mut self, syncer: &Syncer<'_>, change: &HeadChange) -> anyhow::Result<()> {
+        if let Some(to) = change.undone_to {
+            let undone = self.journal.split_off(&(to + 1));
+            for changes in undone.into_values().rev() {
+                changes.into_iter().rev().for_each(|change| self.book.undo(change));
+            }
+        }
+        let Some(first) = change.added.first().map(|block| block.number) else {
+            return Ok(());
+        };
+        // Answers about blocks that are not final are not kept.
+        let mut known = Reads::default();
+        for log in syncer.tail().logs().iter().filter(|log| log.block >= first) {
+            let Some(pending) = self.read(&log) else { continue };
+            self.take_at_head(syncer, &pending, &mut known).await?;
+        }
+        let last_final = syncer.tail().blocks().first().map_or(0, |block| block.number);
+        self.journal = self.journal.split_off(&last_final);
+        Ok(())
+    }
+
+    async fn take_at_head(&mut self, syncer: &Syncer<'_>, pending: &Pending, known: &mut Reads) -> anyhow::Result<()> {
+        loop {
+            let gap = match self.book.apply(&pending.event) {
+                Ok(change) => {
+                    self.journal.entry(pending.place.block).or_default().push(change);
+                    return Ok(());
+                }
+                Err(Gap::UnknownContract { .. }) => return Ok(()),
+                Err(gap) => gap,
+            };
+            let view = self.book.snapshot();
+            match self.around(&view, known, pending.place).fill(&gap)? {
+                Filling::Events(events) => {
+                    for event in &events {
+                        let change = self.book.apply(event).map_err(|gap| anyhow::anyhow!("{}: {gap}", self.market))?;
+                        self.journal.entry(pending.place.block).or_default().push(change);
+                    }
+                }
+                Filling::Ask(keys) => {
+                    let (receipts, calls): (Vec<ReadKey>, Vec<ReadKey>) =
+                        keys.into_iter().partition(gaps::receipt_of.is_some());
+                    ask::ask(syncer.client(), &calls, known).await?;
+                    ask::ask_receipts(syncer.client(), &receipts, gaps::receipt_of, known).await?;
+                }
+            }
+        }
+    }
+}
+
+fn price_keys(view: &View, definition: &Definition, block: u64) -> Vec<ReadKey> {
+    let oracle = view.oracle().map_or(definition.oracle, |(oracle, _)| oracle);
+    let assets = view.listed().iter().filter(|listed| !listed.is_dropped).map(|listed| listed.contracts.asset);
+    let asked = assets.chain(view.e_mode_sources().values().copied());
+    asked.map(|asset| price_key(oracle, asset, block)).collect()
+}
+
+fn price_key(oracle: Address, asset: Address, block: u64) -> ReadKey {
+    ReadKey { block, target: oracle, data: reads::call(reads::PRICE, &[reads::word(asset)]) }
+}
+
+/// A market at a block, with prices.
+pub(crate) struct Priced {
+    /// Its name.
+    pub name: MarketName,
+    /// What it is.
+    pub definition: Definition,
+    /// Who holds what.
+    pub view: Arc<View>,
+    /// The pool's code.
+    pub revision: Revision,
+    /// The block.
+    pub at: u64,
+    /// Time and prices; a price that is not known is zero.
+    pub block: Block,
+    /// What reserves are called, by number.
+    pub symbols: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Priced {
+    /// A market of the archive at the last block with prices, or at the one named.
+    pub(crate) fn open(archive: &Path, name: Option<&str>, block: Option<u64>) -> anyhow::Result<Self> {
+        let archive = Archive::at(archive)?;
+        let name = one_market(&archive, name)?;
+        let definition = definition(&archive, &name)?;
+        let mut folder = Folder::new(&archive, &name, &definition)?;
+        let (last, time) = last_priced(&archive, &folder, block)?;
+        folder.advance_offline(last)?;
+        Self::of(&folder, last, time)
+    }
+
+    /// A folded market at its block, with the prices the archive holds of it.
+    pub(crate) fn of(folder: &Folder, at: u64, time: u64) -> anyhow::Result<Self> {
+        let view = folder.view();
+        let definition = folder.definition.clone();
+        let revision = view.revision().context("no log says which code the market's pool runs")?;
+        let oracle = view.oracle().map_or(definition.oracle, |(oracle, _)| oracle);
+        let price = |asset: Address| match folder.reads.get(&price_key(oracle, asset, at)) {
+            Some(Answer::Returned(bytes)) => reads::number(bytes).unwrap_or_default(),
+            Some(Answer::Reverted(_)) | None => U256::ZERO,
+        };
+        let prices: Vec<U256> = view.listed().iter().map(|listed| price(listed.contracts.asset)).collect();
+        let e_mode_prices = view.e_mode_sources().iter().map(|(id, source)| (*id, price(*source))).collect();
+        let symbols = view.listed().iter().map(|listed| symbol(&definition, listed.contracts.asset)).collect();
+        let block = Block { now: time, prices, e_mode_prices, sentinel: None };
+        Ok(Self { name: folder.market.clone(), definition, view, revision, at, block, symbols, notes: folder.notes() })
+    }
+
+    /// The reserve that a symbol or an address means.
+    pub(crate) fn reserve(&self, asset: &str) -> anyhow::Result<ReserveId> {
+        let asset = asset.trim();
+        let address = asset.parse::<Address>().ok();
+        let is_meant = |place: &usize| match address {
+            Some(address) => self.view.listed()[*place].contracts.asset == address,
+            None => self.symbols[*place].eq_ignore_ascii_case(asset),
+        };
+        let place = (0..self.symbols.len()).find(is_meant).with_context(|| {
+            let known: Vec<&str> = self.symbols.iter().map(String::as_str).collect();
+            format!("{} has no asset \"{}\"; it has {}", self.name, text::printable(asset), known.join(", "))
+        })?;
+        Ok(ReserveId(u8::try_from(place)?))
+    }
+
+    /// Decimals of the base currency.
+    pub(crate) fn decimals(&self) -> u8 {
+        u8::try_from(self.definition.base_unit.checked_ilog10().unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// A title that says which market, block and time.
+    pub(crate) fn title(&self, what: &str) -> String {
+        let time = protocol::time::TimeUs(i64::try_from(self.block.now).unwrap_or(0).saturating_mul(1_000_000));
+        format!("{what} in {} at block {} ({time})", self.name, self.at)
+    }
+
+    /// How the figures come about.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let currency = if self.definition.base_is_usd { "US dollars" } else { "the market's base currency (ether)" };
+        let code = self.revision.name();
+        let mut notes = vec![format!(
+            "Values in {currency}, as the market's own oracle priced them at the end of the block; the pool runs {code}."
+        )];
+        if self.revision.rules().evidence == protocol::aave::revision::Evidence::Tables {
+            notes.push(format!(
+                "The arithmetic of {code} is checked against published tables only: `tidegate verify` compares it with the chain."
+            ));
+        }
+        notes.extend(self.notes.iter().cloned());
+        notes
+    }
+}
+
+/// The market named, or the only one.
+pub(crate) fn one_market(archive: &Archive, name: Option<&str>) -> anyhow::Result<MarketName> {
+    if let Some(name) = name {
+        return Ok(MarketName::new(name)?);
+    }
+    let markets = archive.markets()?;
+    match markets.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => bail!("{}: no market was synced; `tidegate sync --market base-v3` does it", archive.root().display()),
+        several => {
+            let names: Vec<&str> = several.iter().map(MarketName::as_str).collect();
+            bail!("say with --market which one is meant: {}", names.join(", "))
+        }
+    }
+}
+
+/// What a market is, as its first sync found it.
+pub(crate) fn definition(archive: &Archive, name: &MarketName) -> anyhow::Result<Definition> {
+    Definition::load(archive, name)?.with_context(|| {
+        format!("{}: {name} was never synced; `tidegate sync --market {name}` does it", archive.root().display())
+    })
+}
+
+/// The last block whose prices were read, up to the one named, and its time.
+fn last_priced(archive: &Archive, folder: &Folder, wanted: Option<u64>) -> anyhow::Result<(u64, u64)> {
+    let times = end_times(archive, &folder.market)?;
+    let selector = &reads::call(reads::PRICE, &[])[..];
+    let is_price = |key: &&ReadKey| key.data.starts_with(selector);
+    let priced = folder.reads.iter().map(|(key, _)| key).filter(is_price).map(|key| key.block);
+    let last = priced.filter(|block| wanted.is_none_or(|wanted| *block == wanted) && times.contains_key(block)).max();
+    let last = last.with_context(|| match wanted {
+        Some(block) => format!("no prices were read at block {block}; `tidegate sync --to-block {block}` reads them"),
+        None => format!("no prices were read; run `tidegate sync --market {}` to its end", folder.market),
+    })?;
+    Ok((last, times.get(&last).copied().unwrap_or(0)))
+}
+
+/// The times of the blocks at which finished files end.
+fn end_times(archive: &Archive, market: &MarketName) -> anyhow::Result<BTreeMap<u64, u64>> {
+    let files = archive.market_files(market, Table::Logs)?;
+    let time = |file: &source::archive::DataFile| {
+        let (_, to) = file.blocks()?;
+        Some((to, end_time(file)?))
+    };
+    Ok(files.iter().filter_map(time).collect())
+}
+
+/// What to call a token.
+fn symbol(definition: &Definition, asset: Address) -> String {
+    let listed = Tokens::embedded().by_address(definition.chain, asset);
+    listed.map_or_else(|| asset.to_string(), |listed| listed.symbol.to_string())
+}
