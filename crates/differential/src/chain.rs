@@ -1,18 +1,19 @@
 //! A market on a node with people in it: what an end-to-end test reads.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use alloy_primitives::{Bytes, U256};
+use alloy_primitives::{Address, Bytes, U256};
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::action::{Action, Admin, Category, Mode};
-use crate::anvil::{Anvil, Options, Transaction};
+use crate::anvil::{Anvil, Options, Snapshot, Transaction};
 use crate::artifacts::Artifacts;
 use crate::chance::Chance;
 use crate::deploy::{self, BEGIN};
 use crate::evm::Success;
 use crate::generate::Generator;
-use crate::market::{Market, Outcome};
+use crate::market::{Market, Outcome, Reserve};
 use crate::mirror::Mirror;
 use crate::world::{Version, World, ray};
 
@@ -33,6 +34,17 @@ pub struct Chain {
     is_upgradable: bool,
     /// How often people were let loose.
     lives: u64,
+}
+
+/// A chain as it was.
+#[derive(Debug)]
+pub struct Past {
+    node: Snapshot,
+    world: World,
+    mirror: Mirror,
+    phases: BTreeMap<Address, u8>,
+    reserves: Vec<Reserve>,
+    is_upgradable: bool,
 }
 
 /// What came of some steps.
@@ -70,6 +82,34 @@ impl Chain {
     /// The node.
     pub fn node(&mut self) -> Result<&mut Anvil> {
         self.market.evm.node().context("a market on a node")
+    }
+
+    /// Where a client reaches the node.
+    pub fn url(&mut self) -> Result<String> {
+        Ok(self.node()?.url())
+    }
+
+    /// The chain as it is, to go back to once.
+    pub fn snapshot(&mut self) -> Result<Past> {
+        Ok(Past {
+            node: self.node()?.snapshot()?,
+            world: self.world.clone(),
+            mirror: self.mirror.clone(),
+            phases: self.market.phases.clone(),
+            reserves: self.market.reserves.clone(),
+            is_upgradable: self.is_upgradable,
+        })
+    }
+
+    /// Goes back. What happens from there on is something else than what happened the first time, in other blocks: to
+    /// a client it is a reorganisation.
+    pub fn revert(&mut self, to: Past) -> Result<()> {
+        self.node()?.revert(to.node)?;
+        self.market.version = to.world.version;
+        (self.world, self.mirror) = (to.world, to.mirror);
+        (self.market.phases, self.market.reserves) = (to.phases, to.reserves);
+        self.is_upgradable = to.is_upgradable;
+        Ok(())
     }
 
     /// Lets people do as many random things as asked, some of them in common blocks.
@@ -110,6 +150,13 @@ impl Chain {
         self.world.version = self.market.version;
         self.is_upgradable = false;
         self.mirror.anchor(&mut self.market)
+    }
+
+    /// Moves a reserve's price through a fresh aggregator, as when Chainlink replaces one.
+    pub fn next_phase(&mut self, reserve: usize, price: U256) -> Result<()> {
+        self.market.next_phase(reserve, price)?;
+        self.mirror.act(&Action::Price { reserve, price });
+        Ok(())
     }
 
     /// The next step, of those the market can take along when it is upgraded.

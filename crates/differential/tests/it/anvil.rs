@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use alloy_primitives::Log;
+use alloy_primitives::{Log, U256};
 use differential::anvil::{self, Anvil, Options, log};
 use differential::artifacts::Artifacts;
 use differential::chain::{Chain, upgradable};
@@ -155,4 +155,30 @@ fn a_chain_is_upgraded_in_place() {
         assert!(before.done > 50 && after.done > 50, "seed {seed}");
         assert_eq!(figures(&chain.mirror, &mut chain.market, &touched).unwrap(), None, "seed {seed}, after");
     }
+}
+
+/// Going back and living on differently is a reorganisation, across an upgrade too, and across a feed's new phase.
+#[test]
+fn a_chain_goes_back_and_lives_on_differently() {
+    let Some((artifacts, binary)) = parts() else { return };
+    let mut chain = Chain::start(&binary, &artifacts, upgradable(1), 1).unwrap();
+    chain.live(50).unwrap();
+    let touched = Touched::everything(&chain.market);
+    let past = chain.snapshot().unwrap();
+    let fork = chain.node().unwrap().latest().unwrap();
+    let hashes = |chain: &mut Chain| [0, 1].map(|above| chain.node().unwrap().block_hash(fork + above).unwrap());
+    chain.upgrade(&artifacts).unwrap();
+    chain.live(20).unwrap();
+    let [at, above] = hashes(&mut chain);
+    chain.revert(past).unwrap();
+    assert_eq!(chain.market.version, Version::V3_0_2);
+    assert_eq!(figures(&chain.mirror, &mut chain.market, &touched).unwrap(), None);
+    let price = chain.mirror.block.prices[0] * U256::from(2);
+    chain.next_phase(0, price).unwrap();
+    chain.live(50).unwrap();
+    assert_eq!(figures(&chain.mirror, &mut chain.market, &touched).unwrap(), None);
+    let [at_again, above_again] = hashes(&mut chain);
+    assert_eq!(at, at_again);
+    assert_ne!(above, above_again);
+    assert_eq!(chain.market.phases.len(), 1);
 }
