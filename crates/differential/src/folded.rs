@@ -236,12 +236,19 @@ impl Follower {
         };
         let prices = view.listed().iter().map(|listed| price(listed.contracts.asset)).collect::<Result<_>>()?;
         let sources = view.e_mode_sources().iter();
-        let e_mode_prices = sources.map(|(category, source)| Ok((*category, price(*source)?))).collect::<Result<_>>()?;
+        let e_mode_prices =
+            sources.map(|(category, source)| Ok((*category, price(*source)?))).collect::<Result<_>>()?;
         let sentinel: Option<Sentinel> = None;
         Ok(Block { now: market.evm.now(), prices, e_mode_prices, sentinel })
     }
 
-    fn account(&mut self, view: &View, market: &mut Market, user: Address, block: &Block) -> Result<Option<Difference>> {
+    fn account(
+        &mut self,
+        view: &View,
+        market: &mut Market,
+        user: Address,
+        block: &Block,
+    ) -> Result<Option<Difference>> {
         let person = view.accounts.find(&user).and_then(|id| view.accounts.get(id));
         let account = person.map(View::account).unwrap_or_default();
         let (flags, e_mode) = (UserFlags(market.flags(user)?), market.e_mode(user)?);
@@ -314,7 +321,10 @@ fn reserve(view: &View, market: &mut Market, index: usize) -> Result<Option<Diff
     };
     if chain != booked {
         let config = ReserveConfig::from_word(chain.configuration);
-        return Ok(Some(format!("reserve {index}\n  chain: {chain:?}\n  book:  {booked:?}\n{config:?}\n{:?}", listed.config)));
+        return Ok(Some(format!(
+            "reserve {index}\n  chain: {chain:?}\n  book:  {booked:?}\n{config:?}\n{:?}",
+            listed.config
+        )));
     }
     let now = market.evm.now();
     let asset = [reads::word(contracts.asset)];
@@ -323,7 +333,8 @@ fn reserve(view: &View, market: &mut Market, index: usize) -> Result<Option<Diff
     let debt = reads::number(&ask(market, pool, reads::DEBT, &asset)?)?;
     let revision = view.revision().context("the logs tell no revision")?;
     let own = (listed.income(now).map(|ray| ray.0), listed.debt(revision, now).map(|ray| ray.0));
-    Ok((own != (Ok(income), Ok(debt))).then(|| format!("indexes of reserve {index} now: {income}, {debt}, not {own:?}")))
+    Ok((own != (Ok(income), Ok(debt)))
+        .then(|| format!("indexes of reserve {index} now: {income}, {debt}, not {own:?}")))
 }
 
 fn holding(view: &View, user: Address, index: usize) -> Holding {

@@ -10,6 +10,6 @@
 
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
-pub mod health;
 pub mod book;
+pub mod health;
 pub mod liquidations;

@@ -310,7 +310,10 @@ mod tests {
         let id = accounts.intern(&Address::ZERO);
         let before = accounts.clone();
         accounts.set_scaled(id, ReserveId(3), Side::Debt, 5);
-        assert_eq!((before.scaled(id, ReserveId(3), Side::Debt), accounts.scaled(id, ReserveId(3), Side::Debt)), (0, 5));
+        assert_eq!(
+            (before.scaled(id, ReserveId(3), Side::Debt), accounts.scaled(id, ReserveId(3), Side::Debt)),
+            (0, 5)
+        );
         accounts.set_scaled(id, ReserveId(3), Side::Debt, 0);
         assert!(accounts == before);
     }

@@ -132,7 +132,10 @@ impl fmt::Display for Gap {
                 write!(f, "block {}, log {} comes after block {}, log {}", event.0, event.1, last.0, last.1)
             }
             Self::UnknownContract { address, block } => {
-                write!(f, "block {block}: {address} is not known as a part of the market; read its logs from the first block")
+                write!(
+                    f,
+                    "block {block}: {address} is not known as a part of the market; read its logs from the first block"
+                )
             }
             Self::UnknownAsset { asset, block } => {
                 write!(f, "block {block}: {asset} was never listed; read the configurator's logs from the first block")
@@ -154,7 +157,10 @@ impl fmt::Display for Gap {
             }
             Self::Negative { asset, account, side, block } => {
                 let side = if *side == Side::Supply { "supply" } else { "debt" };
-                write!(f, "block {block}: the {side} of {account} in {asset} would be negative; a log before it is missing")
+                write!(
+                    f,
+                    "block {block}: the {side} of {account} in {asset} would be negative; a log before it is missing"
+                )
             }
             Self::Contradiction { asset, account, what, block } => {
                 write!(f, "block {block}: {what} of {account} in {asset} does not follow; a log before it is missing")

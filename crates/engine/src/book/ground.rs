@@ -5,7 +5,6 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use protocol::{Address, I256, U256};
 use protocol::aave::Revision;
 use protocol::aave::config::{EMode, ReserveConfig, ReserveId};
 use protocol::aave::interest::{compounded, linear};
@@ -13,6 +12,7 @@ use protocol::aave::log::{Indexes, Listing, Setting, TokenBegun, Transfers};
 use protocol::aave::math::{Bps, Checked, Ray, fits, ray_mul_half_up};
 use protocol::aave::rates::{RateModel, Rates};
 use protocol::aave::reserve::{Reserve, StableTotals};
+use protocol::{Address, I256, U256};
 
 /// What a contract is to the market.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -62,16 +62,44 @@ pub struct Change {
 #[derive(Debug)]
 enum Undo {
     Nothing,
-    Scaled { account: AccountId, reserve: ReserveId, side: Side, was: u128 },
-    Transfer { reserve: ReserveId, from: AccountId, to: AccountId, from_was: u128, to_was: u128 },
-    Indexes { reserve: ReserveId, indexes: Indexes, last_update: u64 },
-    Collateral { account: AccountId, reserve: ReserveId, was: bool },
-    EMode { account: AccountId, was: u8 },
+    Scaled {
+        account: AccountId,
+        reserve: ReserveId,
+        side: Side,
+        was: u128,
+    },
+    Transfer {
+        reserve: ReserveId,
+        from: AccountId,
+        to: AccountId,
+        from_was: u128,
+        to_was: u128,
+    },
+    Indexes {
+        reserve: ReserveId,
+        indexes: Indexes,
+        last_update: u64,
+    },
+    Collateral {
+        account: AccountId,
+        reserve: ReserveId,
+        was: bool,
+    },
+    EMode {
+        account: AccountId,
+        was: u8,
+    },
     Stable(Box<StableWas>),
     /// Anything else but accounts.
     Ground(Box<Ground>),
     /// The same and one scaled balance.
-    Read { ground: Box<Ground>, account: AccountId, reserve: ReserveId, side: Side, was: u128 },
+    Read {
+        ground: Box<Ground>,
+        account: AccountId,
+        reserve: ReserveId,
+        side: Side,
+        was: u128,
+    },
 }
 
 #[derive(Debug)]

@@ -4,8 +4,8 @@
 //! in the same transaction, and what was written off, which has events of its own.
 
 use protocol::aave::config::ReserveId;
-use protocol::aave::log::{Entry, Liquidated, Statement};
 use protocol::aave::log::Transfers;
+use protocol::aave::log::{Entry, Liquidated, Statement};
 use protocol::aave::math::{Ray, ray_div_half_up};
 use protocol::event::{Event, Fact};
 use protocol::{Address, U256};

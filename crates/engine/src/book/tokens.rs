@@ -84,7 +84,12 @@ impl Book {
     }
 
     /// What a step came to, or what is wrong with it.
-    fn settled(&self, here: &Here, whose: (ReserveId, Address, Side), next: Checked<Option<U256>>) -> Result<u128, Gap> {
+    fn settled(
+        &self,
+        here: &Here,
+        whose: (ReserveId, Address, Side),
+        next: Checked<Option<U256>>,
+    ) -> Result<u128, Gap> {
         let (reserve, account, side) = whose;
         let (asset, block) = (self.ground.listed(reserve).contracts.asset, here.block);
         match next {
@@ -181,7 +186,8 @@ impl Book {
             return Err(self.stable_contradiction(here, reserve, change.user));
         }
         let debt = StableDebt { principal, rate: Ray(change.rate), since: here.now };
-        let totals = StableTotals { principal: change.total, average_rate: Ray(change.average_rate), updated: here.now };
+        let totals =
+            StableTotals { principal: change.total, average_rate: Ray(change.average_rate), updated: here.now };
         Ok(self.put_stable(reserve, change.user, debt, totals))
     }
 

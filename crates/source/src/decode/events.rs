@@ -36,7 +36,9 @@ const fn open(signature: &'static str, indexed: usize, words: usize, read: Read)
 /// A change of a setting whose asset is the first argument.
 macro_rules! set {
     ($signature:literal, $indexed:literal, $words:literal, |$arguments:ident| $setting:expr) => {
-        row($signature, $indexed, $words, |$arguments| Ok(Say::Set { asset: $arguments.address(0)?, setting: $setting }))
+        row($signature, $indexed, $words, |$arguments| {
+            Ok(Say::Set { asset: $arguments.address(0)?, setting: $setting })
+        })
     };
 }
 

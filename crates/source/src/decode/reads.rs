@@ -7,7 +7,7 @@ use alloy_primitives::{Bytes, U256, keccak256};
 use protocol::aave::Revision;
 use protocol::aave::config::{EMode, ReserveSet};
 use protocol::aave::log::{Anchor, Indexes, Transfers};
-use protocol::aave::math::{Bps, Ray};
+use protocol::aave::math::{Bps, Ray, ray_div_half_up};
 use protocol::aave::reserve::{StableDebt, StableTotals};
 use protocol::{Address, B256};
 
@@ -225,29 +225,31 @@ pub fn account_data(answer: &[u8]) -> Read<[U256; 6]> {
     Ok(data)
 }
 
-/// How a supply token writes transfers, from the logs of a receipt in which it wrote a `BalanceTransfer`: the ERC-20
-/// `Transfer` before it, between the same two, has the amount as holders see it. `None` where both have the same number
-/// and would have under either rule.
+/// How a supply token writes transfers, from the logs of a receipt in which it wrote a `BalanceTransfer`. Right before it
+/// stands an ERC-20 `Transfer` between the same two: 3.0.1 and later write there the amount as holders see it, and behind
+/// it the scaled one; 3.0.0 has the two the wrong way round. `None` where nothing can be told, because both are the same.
 #[must_use]
 pub fn transfers<'a>(token: Address, receipt: impl IntoIterator<Item = Log<'a>>) -> Option<Transfers> {
-    let (transfer, balance) = (
-        keccak256("Transfer(address,address,uint256)"),
-        keccak256("BalanceTransfer(address,address,uint256,uint256)"),
-    );
-    // 3.0.0 writes `BalanceTransfer` last or first, so that neighbours on both sides are looked at.
-    let own: Vec<Log<'a>> = receipt.into_iter().filter(|log| log.address == token).collect();
-    own.iter().enumerate().filter(|(_, log)| log.topics.first() == Some(&balance)).find_map(|(place, log)| {
-        let words = Words::of_answer(log.data);
-        let (value, index) = (words.uint(0).ok()?, words.uint(1).ok()?);
-        if protocol::aave::math::ray_div_half_up(value, Ray(index)) == Ok(value) {
-            // Of so little nothing can be told, whichever rule it was written by.
-            return None;
+    let transfer = keccak256("Transfer(address,address,uint256)");
+    let balance = keccak256("BalanceTransfer(address,address,uint256,uint256)");
+    let mut before: Option<Log<'a>> = None;
+    for log in receipt.into_iter().filter(|log| log.address == token) {
+        let is_balance = log.topics.first() == Some(&balance);
+        if let Some(before) = before.replace(log)
+            && is_balance
+            && before.topics.first() == Some(&transfer)
+            && before.topics.get(1..) == log.topics.get(1..)
+        {
+            let words = Words::of_answer(log.data);
+            let (value, index) = (words.uint(0).ok()?, Ray(words.uint(1).ok()?));
+            let other = number(before.data).ok()?;
+            let is_scaled_of = |scaled: U256, amount: U256| ray_div_half_up(amount, index) == Ok(scaled);
+            match (is_scaled_of(value, other), is_scaled_of(other, value)) {
+                (true, false) => return Some(Transfers::Scaled),
+                (false, true) => return Some(Transfers::Unscaled),
+                (true, true) | (false, false) => {}
+            }
         }
-        let ends = log.topics.get(1..3)?;
-        let beside = [place.checked_sub(1), place.checked_add(1)].into_iter().flatten();
-        let mut beside = beside.filter_map(|place| own.get(place));
-        let other = beside.find(|other| other.topics.first() == Some(&transfer) && other.topics.get(1..3) == Some(ends))?;
-        let amount = number(other.data).ok()?;
-        Some(if amount == value { Transfers::Unscaled } else { Transfers::Scaled })
-    })
+    }
+    None
 }
