@@ -263,6 +263,10 @@ impl Book {
 
     fn listed(&mut self, here: &Here, listing: Listing) -> Result<(), Gap> {
         let revision = self.revision(here)?;
+        if self.ground.assets.contains_key(&listing.asset) {
+            let (asset, account, block) = (listing.asset, listing.a_token, here.block);
+            return Err(Gap::Contradiction { asset, account, what: "the second listing", block });
+        }
         let listed = Listed::new(listing, revision, self.ground.transfers);
         let reserves = Arc::make_mut(&mut self.ground.reserves);
         // A dropped reserve's number is taken again, the lowest first.
@@ -305,6 +309,12 @@ impl Book {
 
     fn dropped(&mut self, here: &Here, asset: Address) -> Result<(), Gap> {
         let id = self.asset(here, asset)?;
+        let listed = self.ground.listed(id);
+        if !(listed.scaled_supply.is_zero() && listed.scaled_debt.is_zero()) {
+            // The pool drops only what nobody holds or owes.
+            let (account, what) = (listed.contracts.a_token, "the total of a dropped reserve");
+            return Err(Gap::Contradiction { asset, account, what, block: here.block });
+        }
         let listed = self.ground.listed_mut(id);
         listed.is_dropped = true;
         listed.config = ReserveConfig::default();
