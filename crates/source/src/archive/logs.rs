@@ -420,6 +420,15 @@ pub(super) fn complete_of(file: &DataFile) -> Option<Complete> {
     }
 }
 
+/// Takes a file that was found wrong out of the archive, so that its blocks are missing and are read anew. Nothing is lost:
+/// it stays in its folder under a name that nothing reads, which is returned.
+///
+/// # Errors
+/// The archive cannot be written.
+pub fn set_aside(_held: &Writer, file: &DataFile) -> Result<PathBuf> {
+    super::publish::set_aside(&file.path)
+}
+
 /// Replaces many files of a market by one that holds the same logs, where they were read with the same filter and follow
 /// each other without a hole. A process that dies in between leaves the old files beside the new one, which hold the same.
 ///

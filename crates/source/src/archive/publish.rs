@@ -209,6 +209,22 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     fs::remove_file(path).while_trying_to("remove a file whose rows stand in another", path)
 }
 
+/// Takes a finished file out of the archive without losing it: it stays beside the others under a name that nothing reads.
+/// Call it only while holding the write lock.
+pub(super) fn set_aside(path: &Path) -> Result<PathBuf> {
+    for number in 1_u32.. {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".aside-{number}"));
+        let aside = PathBuf::from(name);
+        if !aside.exists() {
+            fs::rename(path, &aside).while_trying_to("set the file aside", path)?;
+            path.parent().map_or(Ok(()), sync_folder)?;
+            return Ok(aside);
+        }
+    }
+    unreachable!("there are fewer than 2^32 files in one folder")
+}
+
 /// Removes the hidden files an interrupted writer left in a folder of the archive. Call it only while holding the write lock.
 pub(super) fn sweep(folder: &Path) -> Result<()> {
     for name in super::entries(folder)?.iter().filter(|name| is_hidden(name)) {

@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::archive::Archive;
+use crate::archive::coverage::Coverage;
 
 /// A market in an archive of its own.
 pub(in crate::archive) struct Place {
@@ -314,6 +315,24 @@ fn a_file_that_is_not_what_its_place_name_or_footer_says_is_named() {
 }
 
 #[test]
+fn a_file_that_is_set_aside_is_missing_and_not_lost() {
+    let place = place();
+    let logs = chain(&vec![vec![0, 1]; 10]);
+    for again in 1..3 {
+        let path = write(&place, &logs, &filter(&[0, 1]), 0, 9).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let file = DataFile::open(path.clone()).unwrap();
+        let coverage = || Coverage::of(&place.archive.market_files(&place.market, Table::Logs).unwrap()).unwrap();
+        let missing = || coverage().missing(&[(Address::ZERO, 2)], &filter(&[0]).topics, 9).len();
+        assert_eq!(missing(), 0);
+        let aside = set_aside(&place.writer, &file).unwrap();
+        assert_eq!(fs::read(aside).unwrap(), whole);
+        assert_eq!((missing(), read(&place, 0).unwrap().len()), (1, 0));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), again);
+    }
+}
+
+#[test]
 fn a_file_that_is_cut_off_or_garbled_is_an_error_wherever_it_is_hurt() {
     let place = place();
     let logs = chain(&vec![vec![0, 1, 2, 3, 4]; 60]);
@@ -373,11 +392,9 @@ fn sizes_and_speed() {
         topics: logs.iter().map(|log| log.topics[0]).collect(),
     };
     let last = logs.get(logs.len() - 1).unwrap();
-    let begun = std::time::Instant::now();
     let mut file = LogsFile::create(&place.writer, &place.market, CHAIN, &filter, 0).unwrap();
     file.append(&logs).unwrap();
     let path = file.publish(last.block, last.block_hash, BTreeMap::new()).unwrap();
-    println!("written: {:.2} M logs/s", million(logs.len()) / begun.elapsed().as_secs_f64());
     let bytes = fs::metadata(&path).unwrap().len();
     let data = DataFile::open(path).unwrap();
     println!("{:.1} bytes a log", million(usize::try_from(bytes).unwrap()) / million(logs.len()));
@@ -390,15 +407,46 @@ fn sizes_and_speed() {
         );
     }
     for _ in 0..3 {
-        let begun = std::time::Instant::now();
+        let begun = cpu_seconds();
         let mut reader = LogReader::open(&place.archive, &place.market, 0, None).unwrap();
         let mut count = 0;
         while let Some(log) = reader.next_log().unwrap() {
             count += usize::from(!log.data.is_empty());
         }
         assert!(count > 0);
-        println!("read: {:.2} M logs/s", million(logs.len()) / begun.elapsed().as_secs_f64());
+        println!("read: {:.2} M logs per CPU-second", million(logs.len()) / (cpu_seconds() - begun));
     }
+}
+
+#[test]
+#[ignore = "a measurement, which decides nothing"]
+fn speed_of_many_overlapping_files() {
+    let place = place();
+    let logs = market_like(300_000);
+    let topics: BTreeSet<B256> = logs.iter().map(|log| log.topics[0]).collect();
+    let last = logs.get(logs.len() - 1).unwrap();
+    let addresses: BTreeSet<Address> = logs.iter().map(|log| log.address).collect();
+    for address in &addresses {
+        let filter = Filter { addresses: [*address].into(), topics: topics.clone() };
+        let mut file = LogsFile::create(&place.writer, &place.market, CHAIN, &filter, 0).unwrap();
+        file.append(&only(&logs, |log| log.address == *address)).unwrap();
+        file.publish(last.block, last.block_hash, BTreeMap::new()).unwrap();
+    }
+    let begun = cpu_seconds();
+    let mut reader = LogReader::open(&place.archive, &place.market, 0, None).unwrap();
+    let mut count = 0;
+    while reader.next_log().unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, logs.len());
+    let speed = million(logs.len()) / (cpu_seconds() - begun);
+    println!("read from {} files: {speed:.2} M logs per CPU-second", addresses.len());
+}
+
+/// What this thread has spent of a processor, where the system tells: others may be busy on the same machine.
+fn cpu_seconds() -> f64 {
+    let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    told.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for eyes")]
