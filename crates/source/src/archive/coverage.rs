@@ -93,7 +93,7 @@ impl Coverage {
         }
         for (address, from) in since {
             let of_address: Vec<bool> =
-                self.readings.iter().map(|reading| reading.filter.addresses.contains(&address)).collect();
+                self.readings.iter().map(|reading| reading.filter.takes_from(&address)).collect();
             for (class, (readings, _)) in classes.iter().enumerate() {
                 let mut held = Ranges::default();
                 for place in readings.iter().filter(|place| of_address[**place]) {
@@ -115,7 +115,7 @@ impl Coverage {
     fn classes(&self, topics: &BTreeSet<B256>) -> Vec<(Vec<usize>, BTreeSet<B256>)> {
         let mut classes: BTreeMap<Vec<usize>, BTreeSet<B256>> = BTreeMap::new();
         for topic in topics {
-            let has = |place: &usize| self.readings[*place].filter.topics.contains(topic);
+            let has = |place: &usize| self.readings[*place].filter.takes_topic(topic);
             let readings = (0..self.readings.len()).filter(has).collect();
             classes.entry(readings).or_default().insert(*topic);
         }
@@ -267,7 +267,8 @@ mod tests {
                     && topics.contains(&what)
                     && wanted.iter().any(|(address, from)| *address == who && *from <= block);
                 let is_held = files.iter().any(|(addresses, topics, (from, to))| {
-                    addresses.contains(&who) && topics.contains(&what) && (*from..=*to).contains(&block)
+                    let takes = |asked: &[u8], one| asked.is_empty() || asked.contains(&one);
+                    takes(addresses, who) && takes(topics, what) && (*from..=*to).contains(&block)
                 });
                 let asked = jobs.iter().filter(|job| {
                     job.filter.addresses.contains(&address(who))

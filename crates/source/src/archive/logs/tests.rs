@@ -172,6 +172,19 @@ fn a_range_read_again_is_kept_once_where_it_is_equal_and_beside_where_it_is_not(
 }
 
 #[test]
+fn whatever_anybody_wrote_can_be_asked_for_and_needs_no_topic() {
+    let place = place();
+    let mut logs = Logs::default();
+    push(&mut logs, 3, 0, 7, 0);
+    push(&mut logs, 3, 1, 9, 4);
+    write(&place, &logs, &Filter::default(), 2, 5).unwrap();
+    assert_eq!(read(&place, 0).unwrap(), logs);
+    let coverage = Coverage::of(&place.archive.market_files(&place.market, Table::Logs).unwrap()).unwrap();
+    let jobs = coverage.missing(&[(Address::ZERO, 0)], &filter(&[]).topics, 9);
+    assert_eq!(jobs.iter().map(|job| (job.from, job.to)).collect::<Vec<_>>(), [(0, 1), (6, 9)]);
+}
+
+#[test]
 fn small_files_become_one_and_a_death_in_between_loses_nothing() {
     let place = place();
     let logs = chain(&vec![vec![0, 1, 0]; 40]);
