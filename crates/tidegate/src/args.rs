@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Make the tables of a synced market anew from its logs, without a node
     Rebuild(Rebuild),
+    /// List the markets that are known by name, and what a first sync of each would cost
+    Markets(Markets),
     /// Who was liquidated for how much: totals, groups, episodes, concentration
     Liquidations(Box<Liquidations>),
     /// Compare two datasets of the same events, row by row
@@ -210,6 +212,24 @@ pub(crate) struct Verify {
     /// Who is asked.
     #[command(flatten)]
     pub nodes: Nodes,
+/// `markets`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Markets {
+    /// Only these markets, by name; one alone is shown with its contracts and endpoints
+    #[arg(value_name = "MARKET")]
+    pub market: Vec<String>,
+    /// Only these chains
+    #[arg(long, value_delimiter = ',')]
+    pub chain: Vec<String>,
+    /// Only these protocol versions
+    #[arg(long, value_delimiter = ',')]
+    pub version: Vec<String>,
+    /// More markets, or changes to known ones: a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub markets: Option<PathBuf>,
+    /// What a first sync costs: blocks, requests, time
+    #[arg(long)]
+    pub estimate: bool,
     /// How results are written.
     #[command(flatten)]
     pub output: Output,

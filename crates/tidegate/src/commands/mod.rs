@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod import;
 pub(crate) mod liquidations;
 pub(crate) mod positions;
+pub(crate) mod markets;
 pub(crate) mod reconcile;
 pub(crate) mod sync;
 
@@ -28,6 +29,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Positions(positions) => positions::run(&args.archive, positions),
         Command::Verify(_) | Command::Rebuild(_) => todo!(),
         Command::Datasets(output) => datasets::run(&args.archive, output),
+        Command::Markets(markets) => markets::run(markets),
         Command::Liquidations(liquidations) => liquidations::run(&args.archive, liquidations),
         Command::Reconcile(reconcile) => reconcile::run(&args.archive, reconcile),
     }
