@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// The longest name of a market: it is part of the names of folders.
 const LONGEST_NAME: usize = 64;
 
-const ADVICE: &str = "`tidegate markets --format json` shows what an entry can hold";
+const ADVICE: &str = "a [[market]] needs name, chain and addresses_provider, a [[chain]] its id; correct the file";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
