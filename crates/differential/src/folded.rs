@@ -48,7 +48,7 @@ impl Follower {
         if follower.follow(market)? != Followed::Wholly {
             bail!("a market begins with too large a balance");
         }
-        let (block, now) = (market.evm.block(), market.evm.now());
+        let (block, now) = (memory(market)?.block(), market.evm.now());
         // Answers are about the end of a block.
         market.evm.warp(0);
         for want in follower.book.snapshot().wants() {
@@ -82,7 +82,7 @@ impl Follower {
 
     /// Folds what was written since the last time. What the book asks for, it gets.
     pub fn follow(&mut self, market: &mut Market) -> Result<Followed> {
-        let recorded = market.evm.take_logs();
+        let recorded = memory(market)?.take_logs();
         let mut logs = Logs::default();
         for log in &recorded {
             push(&mut logs, log);
@@ -154,6 +154,11 @@ impl Follower {
     pub fn mark(&self) -> (usize, Book) {
         (self.journal.len(), self.book.clone())
     }
+}
+
+/// The chain that records what was written.
+fn memory(market: &mut Market) -> Result<&mut crate::evm::Evm> {
+    market.evm.memory().context("the book follows a market in memory")
 }
 
 /// Tokens that are lent write `Transfer` alone; nothing else but the market's contracts writes what we read.

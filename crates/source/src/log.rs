@@ -26,12 +26,23 @@ impl Filter {
         keccak256(bytes)
     }
 
+    /// Whether logs of a contract are among those asked for.
+    #[must_use]
+    pub fn takes_from(&self, address: &Address) -> bool {
+        self.addresses.is_empty() || self.addresses.contains(address)
+    }
+
+    /// Whether logs whose first topic is this are among those asked for.
+    #[must_use]
+    pub fn takes_topic(&self, topic: &B256) -> bool {
+        self.topics.is_empty() || self.topics.contains(topic)
+    }
+
     /// Whether a log is among those asked for.
     #[must_use]
     pub fn takes(&self, log: &Log<'_>) -> bool {
-        let address_fits = self.addresses.is_empty() || self.addresses.contains(&log.address);
-        let topic_fits = self.topics.is_empty() || log.topics.first().is_some_and(|topic| self.topics.contains(topic));
-        address_fits && topic_fits
+        let topic_fits = self.topics.is_empty() || log.topics.first().is_some_and(|topic| self.takes_topic(topic));
+        self.takes_from(&log.address) && topic_fits
     }
 }
 

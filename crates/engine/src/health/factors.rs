@@ -59,7 +59,8 @@ impl Term {
     }
 }
 
-/// A million: the exact path has a hundred times a hundred million times more room above the sums that are screened.
+/// A million. The exact path multiplies sums by less than 2^74 (basis points, then a wad), so from sums below 2^128 it
+/// has 2^54 of room.
 const SPAN: f32 = 1_048_576.0;
 
 /// One market at one block, as a [`Screen`](super::Screen) reads it. Three kilobytes for each number up to the
@@ -95,9 +96,9 @@ impl Factors {
 
     /// The worst of two moments for every account: the least factor of collateral, the greatest of debt.
     ///
-    /// Whoever is healthy under them is healthy at both, and under all prices, indexes and thresholds in between. Indexes only grow,
-    /// so the same prices now and an hour on cover the hour: a market whose interest is folded in so, once an hour, has
-    /// only the moved price to look at between. A reserve whose rate changes is to be folded anew.
+    /// Whoever is healthy under them is healthy at both, and under all prices, indexes and thresholds in between. Indexes
+    /// only grow, so the same prices now and an hour on cover the hour: a market whose interest is folded in so, once an
+    /// hour, has only the moved price to look at between. A reserve whose rate changes is to be folded anew.
     #[must_use]
     pub fn between(one: &Self, other: &Self) -> Self {
         let fold = |one: &[Term], other: &[Term], worst: fn(Term, Term) -> Term| -> Vec<Term> {

@@ -4,7 +4,8 @@
 //! changed account by account. [`Factors`] are what one [`Valuation`](protocol::aave::account::Valuation) makes of them: prices, indexes and thresholds
 //! folded into one number a leg. [`Screen::evaluate`] then gives each account one of two verdicts: *healthy*, where the
 //! exact integer health factor of [`Valuation::account`](protocol::aave::account::Valuation::account) is certainly at least 1, or *suspect*, where the exact path must
-//! decide. It errs on that side alone.
+//! decide. It errs on that side alone. A [`Watch`] gives the same verdicts tick after tick, and looks only at those whom
+//! the way prices went can have reached.
 //!
 //! # What a verdict rests on
 //!

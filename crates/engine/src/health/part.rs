@@ -34,8 +34,10 @@ pub(super) struct Part {
     pub(super) wasted: usize,
     /// Whether it is waiting to be filed anew.
     pub(super) is_due: bool,
-    /// Whom the last look could not clear, and who came since.
+    /// Whom the last look could not clear, and who came since. Who left since may be among them.
     pub(super) suspects: Vec<u32>,
+    /// Whether somebody left since the last look.
+    pub(super) is_left: bool,
     /// The tick that last looked at it.
     pub(super) seen: u64,
     /// Whether somebody came since then.
@@ -72,6 +74,7 @@ impl Part {
             wasted: 0,
             is_due: false,
             suspects: Vec::new(),
+            is_left: false,
             seen: 0,
             is_touched: false,
         }
@@ -111,26 +114,29 @@ impl Part {
     /// Takes an account out.
     pub(super) fn vacate(&mut self, at: usize) {
         self.live -= 1;
+        self.is_left = true;
         self.blocks.vacate(at, NOBODY);
     }
 
-    /// Looks at whom the way from the factors it was filed under to these can have reached, and no one else; says at how
-    /// many accounts.
-    pub(super) fn look(&mut self, factors: &Factors, words: &mut Vec<u16>) -> usize {
+    /// Looks at those whom the way from the factors it was filed under to these can have reached, and at no one else;
+    /// says at how many places. Whom it cannot clear goes to `suspects`, which is overwritten.
+    pub(super) fn look(&mut self, factors: &Factors, words: &mut Vec<u16>, suspects: &mut Vec<u32>) -> usize {
         let reach = self.reach(factors);
         let first = self.bounds.partition_point(|bound| f64::from(*bound) <= reach);
         words.clear();
         self.blocks.evaluate_from(first, factors, words);
-        self.suspects.clear();
+        suspects.clear();
         let accounts = &self.blocks.accounts()[first * LANES..];
         for (accounts, word) in accounts.chunks(LANES).zip(&*words) {
-            if *word != u16::MAX {
-                let is_suspect = |(lane, account): &(usize, &u32)| word >> lane & 1 == 0 && **account != NOBODY;
-                self.suspects.extend(accounts.iter().enumerate().filter(is_suspect).map(|(_, account)| account));
+            let mut doubted = !word;
+            while doubted != 0 {
+                let account = accounts.get(doubted.trailing_zeros() as usize).copied();
+                suspects.extend(account.filter(|account| *account != NOBODY));
+                doubted &= doubted - 1;
             }
         }
         let looked = accounts.len();
-        self.wasted += looked - self.suspects.len();
+        self.wasted += looked - suspects.len();
         looked
     }
 

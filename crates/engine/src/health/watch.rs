@@ -7,7 +7,7 @@
 //! # Who is passed over
 //!
 //! Accounts of one shape stand in *parts*. When a part is filed, each of its accounts gets a *key*: what it owes as a
-//! share of what it has, weighted by thresholds, under the factors of that moment; the part keeps these factors, and
+//! share of what it has, weighted by thresholds, under the factors of that moment. The part keeps these factors, and
 //! sorts its accounts by key. Write `P` for what an account has and `O` for what it owes (debt, and what lowered zero
 //! thresholds take), `S` for its slack, all as real-valued sums over the single-precision amounts and factors, and a
 //! dash for their values now. The key is `(O + 2 S) / P`. With
@@ -16,19 +16,19 @@
 //! * `o`, the greatest over its debt legs,
 //! * `s`, the greatest of slack now / slack then over all its legs,
 //!
-//! it holds that `P' >= p P`, `O' <= o O` and `S' <= s S`, so `O' + S' <= max(o, s / 2) (O + 2 S)`. Hence, whoever's key is
-//! at most `p (1 - e) / max(o, s / 2)` has `P' (1 - e) >= O' + S'`. This is a box: each factor may have gone anywhere
-//! within `p` and `o` at once, so it does not matter whether one price moved, or all in one direction, or interest alone, nor
-//! by how many steps. Nothing is added up from tick to tick, so nothing drifts: a part compares now with the moment
-//! when it was filed.
+//! it holds that `P' >= p P`, `O' <= o O` and `S' <= s S`, so `O' + S' <= max(o, s / 2) (O + 2 S)`. Hence whoever's key
+//! is at most `p (1 - e) / max(o, s / 2)` has `P' (1 - e) >= O' + S'`. This is a box: each factor may have gone anywhere
+//! within `p` and `o` at once, so it does not matter whether one price moved, or all in one direction, or interest
+//! alone, nor by how many steps. Nothing is added up from tick to tick, so nothing drifts: a part compares now with the
+//! moment when it was filed.
 //!
-//! The screen would call every such account healthy, and rests on its own proof there. For an account with `w` legs, write
-//! `k = w + 8`: its sums in single precision are off by `(w + 1) u` each, its comparison by `(k + 1) u`, of numbers that
-//! are none larger than `P'`; in all by less than `5 k u`. `e` is `8 k u`. What remains of it, `3 k u`, covers the
-//! rounding of keys (upwards, to single precision), of ratios (in double precision) and whatever underflows, since
-//! slack alone is more than one base unit. No sum overflows: whoever has more than `2^100` base units, or owes more, is never passed over,
-//! nor is anyone in a part one of whose factors became a million times greater. Neither is
-//! anyone in a part one of whose factors is unknown now, changed its sign, or left zero.
+//! The screen would call every such account healthy, and rests on its own proof there. For an account with `w` legs,
+//! write `k = w + 8`: its sums in single precision are off by `(w + 1) u` each, its comparison by `(k + 1) u`, of
+//! numbers that are none larger than `P'`; in all by less than `5 k u`. `e` is `8 k u`. What remains of it, `3 k u`,
+//! covers the rounding of keys (upwards, to single precision), of ratios (in double precision) and whatever underflows,
+//! since slack alone is more than one base unit. No sum overflows: whoever has or owes more than `2^100` base units is
+//! never passed over, nor is anyone in a part one of whose factors became a million times greater. Neither is anyone in
+//! a part one of whose factors is unknown now, changed its sign, or left zero.
 //!
 //! Everyone else in the part stands at its end, and is given the screen's own verdict. So the suspects are those of a
 //! [`Screen`](super::Screen) with the same accounts under the same factors, no matter how they came about.
@@ -36,13 +36,16 @@
 //! # What it costs
 //!
 //! A tick compares the factors with the last ones, visits the parts that hold a leg whose factor changed, and looks at
-//! those accounts whose key the move has reached: sixteen at once. Where nothing changed, verdicts stand. The further prices go from where a part was filed, the more healthy accounts are
-//! looked at for nothing. The part counts them, and when it has looked [`PATIENCE`] times at as many as it holds, it is
-//! due: [`Watch::refresh`] files it anew between ticks, as many accounts as the caller has time for. Not calling it costs time, never a
-//! suspect.
+//! those accounts whose key the move has reached, sixteen at once. Where nothing changed, verdicts stand. The further
+//! prices go from where a part was filed, the more healthy accounts are looked at for nothing. The part counts them, and
+//! when it has looked at [`PATIENCE`] times as many as it holds, it is due: [`Watch::refresh`] files it anew between
+//! ticks, as many accounts as the caller has time for. Not calling it costs time, never a suspect.
 //!
 //! Interest moves every index every second. [`Factors::between`] takes it out of the ticks: with factors that cover the
 //! next hour, only the moved price changes, and interest is folded in once an hour.
+//!
+//! Shapes with fewer than [`DENSE_FROM`] accounts share parts by their numbers of legs. There `p` and `o` are over
+//! every reserve that anyone in the part has, so a crash of one has the whole part looked at until it is filed anew.
 
 use std::collections::VecDeque;
 
@@ -60,6 +63,9 @@ const FULL: usize = 2_048;
 /// How often a part looks at as many healthy accounts as it holds, before it is due: filing costs about so much more
 /// than looking.
 const PATIENCE: usize = 64;
+
+/// Places of those who left that a part may keep, besides one for each of those who did not.
+const DEPARTED: usize = 64;
 
 /// Many accounts of one market, numbered from 0 in the order they came, and who among them is a suspect now.
 #[derive(Debug, Clone)]
@@ -81,6 +87,7 @@ pub struct Watch {
     factors: Factors,
     ticks: u64,
     full: usize,
+    patience: usize,
     scratch: Scratch,
 }
 
@@ -89,6 +96,7 @@ pub struct Watch {
 struct Scratch {
     legs: Legs,
     words: Vec<u16>,
+    found: Vec<u32>,
     changed: Vec<Param>,
 }
 
@@ -118,7 +126,7 @@ struct Standing {
 pub struct Tick {
     /// Parts with a leg whose factor changed, or to which an account came.
     pub parts: usize,
-    /// Accounts whose verdict was computed.
+    /// Places whose verdict was computed: of accounts, and a few that accounts left.
     pub accounts: usize,
 }
 
@@ -129,14 +137,14 @@ impl Watch {
     /// # Panics
     /// There are 2^32 - 1 accounts or more.
     pub fn new<'a>(accounts: impl Iterator<Item = (u8, &'a [Leg])> + Clone, factors: &Factors) -> Self {
-        Self::with_parts(accounts, factors, FULL)
+        Self::with_parts(accounts, factors, [FULL, PATIENCE])
     }
 
-    /// The same with parts of so many accounts.
+    /// The same with parts of so many accounts, and so much patience.
     pub(super) fn with_parts<'a>(
         accounts: impl Iterator<Item = (u8, &'a [Leg])> + Clone,
         factors: &Factors,
-        full: usize,
+        [full, patience]: [usize; 2],
     ) -> Self {
         let mut watch = Self {
             parts: Vec::new(),
@@ -150,6 +158,7 @@ impl Watch {
             factors: factors.clone(),
             ticks: 0,
             full,
+            patience,
             scratch: Scratch::default(),
         };
         let mut legs = Legs::default();
@@ -232,25 +241,30 @@ impl Watch {
         tick.parts += 1;
         tick.accounts += self.look(index(part));
         let visited = &mut self.parts[index(part)];
-        if visited.wasted > PATIENCE * visited.live() && !visited.is_due {
+        if visited.wasted > self.patience * visited.live() && !visited.is_due {
             visited.is_due = true;
             self.due.push_back(part);
         }
     }
 
-    /// Looks at whom the factors can have reached in a part, and takes down the verdicts; says at how many.
+    /// Looks at whom the factors can have reached in a part, and takes down the verdicts; says at how many places.
     fn look(&mut self, which: usize) -> usize {
         let Self { parts, places, suspects, factors, scratch, .. } = self;
         let part = &mut parts[which];
-        for account in &part.suspects {
-            // Who went elsewhere is that part's to judge.
-            if index(places[index(*account)].part) == which {
-                clear(suspects, *account);
+        let looked = part.look(factors, &mut scratch.words, &mut scratch.found);
+        let is_left = std::mem::take(&mut part.is_left);
+        // Mostly it finds whom it found before.
+        if part.suspects != scratch.found {
+            for account in &part.suspects {
+                // Who went elsewhere is that part's to judge. Places are spread over memory: nobody asks without need.
+                if !is_left || index(places[index(*account)].part) == which {
+                    clear(suspects, *account);
+                }
             }
-        }
-        let looked = part.look(factors, &mut scratch.words);
-        for account in &part.suspects {
-            set(suspects, *account);
+            part.suspects.clone_from(&scratch.found);
+            for account in &part.suspects {
+                set(suspects, *account);
+            }
         }
         looked
     }
@@ -316,23 +330,33 @@ impl Watch {
     pub fn replace(&mut self, account: u32, e_mode: u8, legs: &[Leg]) {
         let mut read = std::mem::take(&mut self.scratch.legs);
         let owes = read.read(e_mode, legs);
-        let before = Some(self.places[index(account)].part).filter(|_| self.is_suspect(account));
         self.leave(account);
         clear(&mut self.suspects, account);
         if owes {
             self.count(&read.shape);
             self.enter(account, &read);
             set(&mut self.suspects, account);
-            let which = self.places[index(account)].part;
-            let part = &mut self.parts[index(which)];
-            if before != Some(which) {
-                part.suspects.push(account);
-            }
-            if !std::mem::replace(&mut part.is_touched, true) {
-                self.touched.push(which);
-            }
+            self.suspect(account);
         }
         self.scratch.legs = read;
+    }
+
+    /// Makes a suspect of an account that came to its part, until the next tick.
+    fn suspect(&mut self, account: u32) {
+        let Self { parts, places, suspects, touched, .. } = self;
+        set(suspects, account);
+        let which = places[index(account)].part;
+        let part = &mut parts[index(which)];
+        part.suspects.push(account);
+        if !std::mem::replace(&mut part.is_touched, true) {
+            touched.push(which);
+        }
+        // Accounts may come and go many times before anybody asks.
+        if part.suspects.len() >= 2 * part.live() + DEPARTED {
+            part.suspects.retain(|account| places[index(*account)].part == which);
+            part.suspects.sort_unstable();
+            part.suspects.dedup();
+        }
     }
 
     fn next(&self) -> u32 {
@@ -372,7 +396,8 @@ impl Watch {
         let open = if is_own { standing.open } else { self.mixed.get(&sides).copied() };
         if let Some(open) = open.filter(|open| self.has_room(*open)) {
             // Whoever left still takes a place.
-            if self.parts[index(open)].places() >= 2 * self.full {
+            let part = &self.parts[index(open)];
+            if part.places() >= 2 * part.live() + DEPARTED {
                 self.file(index(open));
             }
             return open;

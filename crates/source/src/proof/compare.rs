@@ -21,6 +21,17 @@ pub struct Finding {
     pub fault: Fault,
 }
 
+impl std::fmt::Display for Finding {
+    /// `log 3 of 0x… with topic 0x… is missing`, without the block.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "log {} of {}", self.log_index, self.address)?;
+        if let Some(topic) = self.topic0 {
+            write!(f, " with topic {topic}")?;
+        }
+        write!(f, " {}", self.fault)
+    }
+}
+
 /// In which way a log is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {

@@ -37,31 +37,7 @@ use std::collections::BTreeMap;
 
 use compare::Finding;
 
-/// By which means completeness is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Another endpoint gives the same logs.
-    SecondEndpoint,
-    /// No header's bloom filter contradicts.
-    Bloom,
-    /// The receipts that the header commits to have the same logs.
-    Receipts,
-    /// What the logs add up to is what the contracts say: shown by the program, which knows the contracts.
-    State,
-}
-
-impl Level {
-    /// Its name, as files and reports have it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::SecondEndpoint => "second-endpoint",
-            Self::Bloom => "bloom",
-            Self::Receipts => "receipts",
-            Self::State => "state",
-        }
-    }
-}
+pub use crate::archive::proofs::Level;
 
 /// What a node may do to the logs it hands out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -186,6 +162,27 @@ impl Report {
     #[must_use]
     pub const fn holds(&self) -> bool {
         self.checked > 0 && self.wrong.count == 0 && self.mismatched == 0
+    }
+
+    /// Everything that speaks against the logs or the node: wrong logs, and blocks whose receipts are not their header's.
+    #[must_use]
+    pub const fn wrong_count(&self) -> u64 {
+        self.wrong.count.saturating_add(self.mismatched)
+    }
+
+    /// The first of it: its block, and what is wrong there.
+    #[must_use]
+    pub fn first_wrong(&self) -> Option<(u64, String)> {
+        let log = self.wrong.first.first().map(|finding| (finding.block, finding.to_string()));
+        let mismatched = "its receipts are not those that its header commits to";
+        let block = self.first_mismatched.map(|block| (block, mismatched.to_owned()));
+        [log, block].into_iter().flatten().min_by_key(|(block, _)| *block)
+    }
+
+    /// Blocks about which nothing is known after all: not provable, or still suspect.
+    #[must_use]
+    pub fn unknown_count(&self) -> u64 {
+        self.not_provable.values().sum::<u64>().saturating_add(self.suspect)
     }
 
     fn cannot(&mut self, why: impl Into<String>, blocks: u64) {

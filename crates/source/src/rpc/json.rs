@@ -360,7 +360,8 @@ mod tests {
         #[test]
         fn a_value_ends_where_it_ends(value in any_json(), pretty: bool) {
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
-            prop_assert_eq!(skip(&format!("{text} ,1")), Ok(text.as_str()));
+            let longer = format!("{text} ,1");
+            prop_assert_eq!(skip(&longer), Ok(text.as_str()));
             let is_bracketed = text.starts_with(['"', '[', '{']);
             for end in (0..text.len()).filter(|end| is_bracketed && text.is_char_boundary(*end)) {
                 prop_assert!(skip(&text[..end]).is_err_and(|cause| cause.is_cut()));

@@ -1,7 +1,8 @@
 //! How fast accounts are valued, exactly and approximately, beside the contracts, numpy and what the machine can do.
 //!
-//! `cargo xtask bench health` builds and starts it, and `cargo xtask bench tick` the last part alone, which needs no peers. Everything is measured in this one process or right beside it, so
-//! that ratios hold on any machine; each figure is the best of several runs. Nothing here decides a test.
+//! `cargo xtask bench health` builds and starts it, and `cargo xtask bench tick` the last part alone, which needs no
+//! peers. Everything is measured in this one process or right beside it, so that ratios hold on any machine; each figure
+//! is the best of several runs, but for ticks, which are counted one by one. Nothing here decides a test.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it reports to the person who runs it")]
 
 mod arithmetic;

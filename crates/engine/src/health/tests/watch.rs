@@ -10,8 +10,8 @@ struct World {
     reserves: Vec<Reserve>,
     e_modes: BTreeMap<u8, EMode>,
     block: Block,
-    /// Prices to which it returns.
-    usual: Vec<U256>,
+    /// Prices and configurations to which it returns.
+    usual: (Vec<U256>, Vec<ReserveConfig>),
     /// Legs that many accounts share, with amounts of their own.
     patterns: Vec<(u8, Vec<Leg>)>,
     accounts: Vec<(u8, Vec<Leg>)>,
@@ -29,8 +29,9 @@ impl World {
         let prices: Vec<U256> = reserves.iter().map(|_| U256::from(price(kind, chance))).collect();
         let block = Block { now: NOW, prices: prices.clone(), ..Block::default() };
         let span = [0, 0, 60, 3_600][usize::from(chance.byte(4))];
+        let usual = (prices, reserves.iter().map(|reserve| reserve.config).collect());
         let (patterns, accounts) = (Vec::new(), Vec::new());
-        let mut world = Self { revision, kind, reserves, e_modes, block, usual: prices, patterns, accounts, span };
+        let mut world = Self { revision, kind, reserves, e_modes, block, usual, patterns, accounts, span };
         let market = world.market(0);
         world.patterns = (0..4).map(|_| market.account(kind, chance)).collect();
         world.accounts = (0..180).map(|_| world.account(&market, chance)).collect();
@@ -81,24 +82,24 @@ impl World {
     fn step(&mut self, chance: &mut Chance) {
         let some = usize::from(chance.byte(self.reserves.len() as u64));
         let small = 995 + chance.below(11);
-        match chance.below(16) {
-            0..=3 => self.scale(some, small, 1_000),
-            4 => (0..self.reserves.len()).step_by(2).for_each(|one| self.scale(one, small, 1_000)),
-            5 => (0..self.reserves.len()).for_each(|one| self.scale(one, 997 + chance.below(3), 1_000)),
-            6 => (0..self.reserves.len()).for_each(|one| self.scale(one, 1_000 + chance.below(3), 1_000)),
-            7 => self.scale(some, 1, 10),
-            8 => (0..self.reserves.len()).for_each(|one| self.scale(one, 1, 10)),
-            9 => self.block.now += 1 + chance.below(100),
-            10 => self.block.now += chance.below(30 * 86_400),
-            11 => {
+        match chance.below(30) {
+            0..=7 | 23..=24 => self.scale(some, small, 1_000),
+            8 => (0..self.reserves.len()).step_by(2).for_each(|one| self.scale(one, small, 1_000)),
+            9 => (0..self.reserves.len()).for_each(|one| self.scale(one, 997 + chance.below(3), 1_000)),
+            10 => (0..self.reserves.len()).for_each(|one| self.scale(one, 1_000 + chance.below(3), 1_000)),
+            11 => self.scale(some, 1, 10),
+            12 => (0..self.reserves.len()).for_each(|one| self.scale(one, 1, 10)),
+            13..=15 => self.block.now += 1 + chance.below(100),
+            16 => self.block.now += chance.below(86_400),
+            17 => {
                 let config = &mut self.reserves[some].config;
                 config.liquidation_threshold = Bps(u16::try_from(chance.below(3) * chance.below(4_800)).unwrap());
             }
-            12 => {
+            18 => {
                 let new = category(&self.reserves, chance);
                 self.e_modes.insert(1 + chance.byte(2), new);
             }
-            13 => {
+            19 => {
                 let block = self.block.now;
                 let reserve = &mut self.reserves[some];
                 reserve.liquidity_index = reserve.normalized_income(block).unwrap();
@@ -106,8 +107,14 @@ impl World {
                 reserve.last_update = block;
                 set_rates(reserve, chance);
             }
-            14 => self.block.prices[some] = U256::from(1_u8) << chance.byte(110),
-            _ => self.block.prices.clone_from(&self.usual),
+            20 => self.block.prices[some] = U256::from(1_u8) << chance.byte(110),
+            21..=22 => (),
+            _ => {
+                self.block.prices.clone_from(&self.usual.0);
+                for (reserve, config) in self.reserves.iter_mut().zip(&self.usual.1) {
+                    reserve.config = *config;
+                }
+            }
         }
     }
 
@@ -117,9 +124,9 @@ impl World {
     }
 }
 
-/// From nothing to ten thousand per cent a year.
+/// From nothing to six hundred per cent a year.
 fn set_rates(reserve: &mut Reserve, chance: &mut Chance) {
-    let mut rate = || Ray(U256::from(RAY / 10_000) * U256::from(chance.up_to_bits(20)));
+    let mut rate = || Ray(U256::from(RAY / 10_000) * U256::from(chance.up_to_bits(16)));
     (reserve.rates.liquidity, reserve.rates.variable) = (rate(), rate());
 }
 
@@ -136,6 +143,7 @@ struct Seen {
     ticks: u64,
     accounts: usize,
     looked: usize,
+    passed_over: usize,
     below: usize,
     suspects: usize,
     fallen: usize,
@@ -149,14 +157,15 @@ fn follow(seed: u64, revision: Revision, ticks: u64, seen: &mut Seen) {
     let kind = if chance.below(3) == 0 { Kind::Odd } else { Kind::Usual };
     let mut world = World::random(revision, kind, chance);
     let accounts = || world.accounts.iter().map(|(e_mode, legs)| (*e_mode, &**legs));
-    let mut watch = Watch::with_parts(accounts(), &world.factors(), 16 + usize::from(chance.byte(64)));
+    let sizes = [16 + usize::from(chance.byte(64)), 1 + usize::from(chance.byte(8))];
+    let mut watch = Watch::with_parts(accounts(), &world.factors(), sizes);
     let mut screen = Screen::new(accounts());
     let mut verdicts = Verdicts::default();
     let mut before = watch.suspects();
     for tick in 0..ticks {
         world.step(chance);
         let market = world.market(0);
-        for _ in 0..chance.below(4) * chance.below(4) {
+        for _ in 0..chance.below(3) * chance.below(3) * chance.below(2) {
             let account = world.account(&market, chance);
             let which = usize::try_from(chance.below(world.accounts.len() as u64 + 1)).unwrap();
             if which == world.accounts.len() {
@@ -179,6 +188,7 @@ fn follow(seed: u64, revision: Revision, ticks: u64, seen: &mut Seen) {
         seen.ticks += 1;
         seen.accounts += world.accounts.len();
         seen.looked += looked.accounts;
+        seen.passed_over += world.accounts.len().saturating_sub(looked.accounts);
         seen.suspects += suspects.len();
         seen.fallen += suspects.iter().filter(|account| before.binary_search(account).is_err()).count();
         seen.risen += before.iter().filter(|account| suspects.binary_search(account).is_err()).count();
@@ -216,9 +226,10 @@ fn follow_all(worlds: u64, ticks: u64) -> Seen {
 
 #[test]
 fn nobody_who_fell_below_1_is_missed() {
-    let seen = follow_all(60, 50);
-    assert!(seen.below > 10_000 && seen.fallen > 3_000 && seen.risen > 3_000 && seen.filed > 3_000, "{seen:?}");
-    assert!(seen.looked * 5 < seen.accounts * 4, "most are passed over: {seen:?}");
+    let seen = follow_all(40, 50);
+    assert!(seen.below > 100_000 && seen.fallen > 3_000 && seen.risen > 3_000 && seen.filed > 10_000, "{seen:?}");
+    // Half of them are suspects, which no tick may pass over while something changes.
+    assert!(seen.passed_over * 4 > seen.accounts, "{seen:?}");
 }
 
 /// For an optimised build: `cargo test --release -p engine thousands_of_worlds -- --ignored`.
@@ -238,6 +249,7 @@ fn small_steps_add_up() {
         let accounts = world.accounts.iter().map(|(e_mode, legs)| (*e_mode, &**legs));
         let mut watch = Watch::new(accounts, &world.factors());
         let before = watch.suspects().len();
+        world.reserves.iter_mut().for_each(|reserve| reserve.rates.liquidity = Ray(U256::ZERO));
         for tick in 0..150 {
             (0..world.reserves.len()).for_each(|one| world.scale(one, 9_997, 10_000));
             world.block.now += 12;
@@ -261,7 +273,7 @@ fn a_small_move_looks_at_few() {
     let chance = &mut Chance(11);
     let market = Market::random(Kind::Usual, Revision::V3_6, chance);
     let mut legs = [leg(0, 1, 0), leg(1, 0, 1)];
-    legs[0].supplied = (1e14 / market.unit_values[0]) as u128;
+    legs[0].supplied = 1 << 90;
     let Some(edge) = market.edge(0, &legs) else { panic!("it can be liquidated at some debt") };
     let accounts: Vec<[Leg; 2]> =
         (0..1_000).map(|number| [legs[0], Leg { borrowed: edge / 2_000 * (1_000 + number), ..legs[1] }]).collect();
@@ -272,7 +284,7 @@ fn a_small_move_looks_at_few() {
     let mut after = before;
     after.alone[0].factor *= 0.995;
     let tick = watch.tick(after.clone());
-    assert_eq!(watch.suspects().len(), 9);
+    assert!((9..=10).contains(&watch.suspects().len()));
     assert!(tick.parts == 1 && tick.accounts <= 32, "{tick:?}");
     assert_eq!(watch.tick(after).accounts, 0, "nothing changed since");
 }
@@ -284,8 +296,8 @@ fn a_part_that_looks_in_vain_is_filed_anew() {
     let rich = [leg(0, u128::MAX >> 40, 0), leg(1, 0, 1)];
     let mut factors = Factors::of(&market.valuation);
     let mut watch = Watch::new(vec![(0, rich.as_slice()); 64].into_iter(), &factors);
-    // A thousand times fewer, a thousand times more: always so far from where it was filed that everybody is looked at.
-    factors.debt[1].factor *= 1e30;
+    // So far from where it was filed that everybody is looked at.
+    factors.debt[1].factor *= 3e6;
     let mut looked = 0;
     for step in 0..70 {
         factors.alone[0].factor *= if step % 2 == 0 { 1.001 } else { 0.999 };
@@ -304,7 +316,7 @@ fn changes_between_ticks_take_no_memory() {
     let market = Market::random(Kind::Usual, Revision::V3_6, &mut Chance(2));
     let legs = [leg(0, 1 << 90, 0), leg(1, 0, 1)];
     let factors = Factors::of(&market.valuation);
-    let mut watch = Watch::with_parts(vec![(0, legs.as_slice()); 100].into_iter(), &factors, 64);
+    let mut watch = Watch::with_parts(vec![(0, legs.as_slice()); 100].into_iter(), &factors, [64, 64]);
     for number in 0..20_000_u32 {
         watch.replace(number % 100, 0, &legs);
     }

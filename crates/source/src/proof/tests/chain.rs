@@ -28,6 +28,8 @@ pub(super) struct World {
     pub(super) no_bloom: bool,
     /// Whether it knows `eth_getBlockReceipts`.
     pub(super) no_block_receipts: bool,
+    /// Whether it answers `eth_getBlockReceipts` with `null`.
+    pub(super) null_receipts: bool,
     /// Logs that it also leaves out of receipts, headers staying as they are.
     pub(super) out_of_receipts: BTreeSet<(u64, u32)>,
     /// Blocks whose receipts it does not hand out.
@@ -164,6 +166,7 @@ impl World {
             "eth_getBlockByNumber" => Ok(self.header(number)),
             "eth_getLogs" => Ok(self.get_logs(&params[0])),
             "eth_getBlockReceipts" if self.no_block_receipts => Err(missing),
+            "eth_getBlockReceipts" if self.null_receipts => Ok(Value::Null),
             "eth_getBlockReceipts" if self.mute.contains(&(number as u64)) => Ok("nothing".into()),
             "eth_getBlockReceipts" => Ok(self.shown_receipts(number).into()),
             "eth_getTransactionReceipt" => {
