@@ -11,6 +11,8 @@ mod import;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
+mod markets;
+#[cfg(test)]
 mod real_data;
 #[cfg(test)]
 mod reconcile;
