@@ -31,6 +31,8 @@ pub(crate) enum Command {
     },
     /// List the archive's datasets: origin, standing, period, rows, rejects
     Datasets(Output),
+    /// List the markets that are known by name, and what a first sync of each would cost
+    Markets(Markets),
     /// Read a market from a chain's nodes into the archive, go on from what is there, and follow the chain
     Sync(Sync),
     /// Who holds and owes what in a synced market, how near liquidation, and what if prices move
@@ -39,8 +41,6 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Make the tables of a synced market anew from its logs, without a node
     Rebuild(Rebuild),
-    /// List the markets that are known by name, and what a first sync of each would cost
-    Markets(Markets),
     /// Who was liquidated for how much: totals, groups, episodes, concentration
     Liquidations(Box<Liquidations>),
     /// Compare two datasets of the same events, row by row
@@ -107,6 +107,29 @@ pub(crate) struct Output {
     /// Write to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// `markets`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Markets {
+    /// Only these markets, by name; one alone is shown with its contracts and endpoints
+    #[arg(value_name = "MARKET")]
+    pub market: Vec<String>,
+    /// Only these chains
+    #[arg(long, value_delimiter = ',')]
+    pub chain: Vec<String>,
+    /// Only these protocol versions
+    #[arg(long, value_delimiter = ',')]
+    pub version: Vec<String>,
+    /// More markets, or changes to known ones: a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub markets: Option<PathBuf>,
+    /// What a first sync costs: blocks, requests, time
+    #[arg(long)]
+    pub estimate: bool,
+    /// How results are written.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Who is asked about a chain.
@@ -212,24 +235,6 @@ pub(crate) struct Verify {
     /// Who is asked.
     #[command(flatten)]
     pub nodes: Nodes,
-/// `markets`.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Markets {
-    /// Only these markets, by name; one alone is shown with its contracts and endpoints
-    #[arg(value_name = "MARKET")]
-    pub market: Vec<String>,
-    /// Only these chains
-    #[arg(long, value_delimiter = ',')]
-    pub chain: Vec<String>,
-    /// Only these protocol versions
-    #[arg(long, value_delimiter = ',')]
-    pub version: Vec<String>,
-    /// More markets, or changes to known ones: a TOML file
-    #[arg(long, value_name = "FILE")]
-    pub markets: Option<PathBuf>,
-    /// What a first sync costs: blocks, requests, time
-    #[arg(long)]
-    pub estimate: bool,
     /// How results are written.
     #[command(flatten)]
     pub output: Output,
