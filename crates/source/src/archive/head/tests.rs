@@ -1,3 +1,5 @@
+//! The tail: what it takes, what it refuses, and every way in which a process can die while it moves on.
+
 use std::fs;
 
 use proptest::prelude::*;

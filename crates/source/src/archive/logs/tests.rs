@@ -1,3 +1,5 @@
+//! Files of logs: however logs are spread over them they read as one chain; what lies, contradicts or is hurt is named.
+
 use std::fs;
 
 use proptest::prelude::*;
