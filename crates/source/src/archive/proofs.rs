@@ -436,6 +436,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_wrong_is_right_again_where_all_of_it_was_found_right_since() {
+        let mut proofs = vec![proof(Level::State, (5, 8), 1, 0), proof(Level::State, (4, 6), 2, 3)];
+        let verdict = |proofs: &[Proof], from, to| {
+            let held = Proofs { proofs: proofs.to_vec() };
+            matches!(held.verdict(Level::State, &B256::ZERO, from, to), Verdict::Proven)
+        };
+        assert!(verdict(&proofs, 5, 6) && !verdict(&proofs, 5, 8));
+        let held = Proofs { proofs: proofs.clone() };
+        assert_eq!(held.verdict(Level::State, &B256::ZERO, 5, 8), Verdict::Wrong(&proofs[0]));
+        proofs.push(proof(Level::State, (7, 9), 3, 3));
+        assert!(verdict(&proofs, 4, 9));
+        proofs.push(proof(Level::State, (9, 9), 4, 0));
+        assert!(verdict(&proofs, 4, 8) && !verdict(&proofs, 4, 9), "the last word counts");
+    }
+
+    #[test]
     fn a_check_must_say_what_was_wrong() {
         let place = place();
         let silent = Proof { first_wrong: None, ..proof(Level::State, (1, 2), 1, 0) };
