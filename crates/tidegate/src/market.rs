@@ -127,7 +127,7 @@ impl Folder {
     /// Calls and receipts, kept.
     async fn bring(&mut self, syncer: &Syncer<'_>, wanted: &[ReadKey]) -> anyhow::Result<()> {
         let (receipts, calls): (Vec<ReadKey>, Vec<ReadKey>) =
-            wanted.iter().cloned().partition(gaps::receipt_of.is_some());
+            wanted.iter().cloned().partition(|key| gaps::receipt_of(key).is_some());
         syncer.read(&calls, &mut self.reads).await?;
         syncer.read_receipts(&receipts, gaps::receipt_of, &mut self.reads).await?;
         Ok(())
@@ -294,7 +294,7 @@ impl Folder {
                 }
                 Filling::Ask(keys) => {
                     let (receipts, calls): (Vec<ReadKey>, Vec<ReadKey>) =
-                        keys.into_iter().partition(gaps::receipt_of.is_some());
+                        keys.into_iter().partition(|key| gaps::receipt_of(key).is_some());
                     ask::ask(syncer.client(), &calls, known).await?;
                     ask::ask_receipts(syncer.client(), &receipts, gaps::receipt_of, known).await?;
                 }
