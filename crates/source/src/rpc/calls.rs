@@ -176,3 +176,35 @@ fn read(client: &Inner, outcome: Outcome) -> Result<Answer> {
         Outcome::Null => Err(bad("what it answers is null")),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// What Multicall3 returns where every contract returns what it is called with, and address 1 reverts without a word.
+    pub(in crate::rpc) fn multicall(data: &str) -> serde_json::Value {
+        let calls = aggregate3Call::abi_decode_validate(&json::bytes(data).unwrap()).unwrap().calls;
+        let returned: Vec<Returned> = calls
+            .into_iter()
+            .map(|call| match call.target == Address::with_last_byte(1) {
+                true => Returned { success: false, returnData: Bytes::new() },
+                false => Returned { success: true, returnData: call.callData },
+            })
+            .collect();
+        serde_json::json!(format!("{:#x}", Bytes::from(aggregate3Call::abi_encode_returns(&returned))))
+    }
+
+    #[test]
+    fn groups_hold_every_call_once_and_no_more_than_fits() {
+        let calls: Vec<Call> = (0..450_u32)
+            .map(|place| Call { to: MULTICALL, data: vec![0; 1_000 * (place as usize % 7)].into() })
+            .chain([Call { to: MULTICALL, data: vec![0; 2 * TOGETHER_BYTES].into() }])
+            .collect();
+        let groups = groups(&calls);
+        assert_eq!(groups.concat(), calls);
+        for group in groups {
+            let bytes: usize = group.iter().map(|call| call.data.len()).sum();
+            assert!(group.len() <= TOGETHER && (bytes <= TOGETHER_BYTES || group.len() == 1));
+        }
+    }
+}

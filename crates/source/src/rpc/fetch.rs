@@ -166,7 +166,8 @@ async fn read(lane: &Lane, job: &Job) -> Attempt<Said> {
     match lane.ask(&question, read).await {
         Ok(Ok((logs, parsed))) => {
             logs::check(&logs, &job.filter, job.from, job.to)?;
-            Ok(Said::Logs(logs, parsed))
+            // Whoever contradicts itself within one answer is to blame for it alone.
+            Ok(Said::Logs(logs::settle(logs, None)?, parsed))
         }
         Ok(Err(complaint)) => read_complaint(&complaint, job),
         Err(Fault::Oversized(what)) => Ok(Said::TooMuch(Excess::Unsaid, what)),

@@ -326,7 +326,8 @@ mod tests {
     #[test]
     fn values_are_passed_over_whole() {
         for text in [r#""a\"]}""#, "{}", "[[],{\"a\":[1,2]}]", "-1.5e+3", "null", r#"{"a":"}","b":"\\"}"#] {
-            assert_eq!(skip(&format!("  {text} ,")), Ok(text));
+            let longer = format!("  {text} ,");
+            assert_eq!(skip(&longer), Ok(text));
         }
         for text in ["", "[", "\"abc", "{\"a\":", r#""\""#] {
             assert!(skip(text).unwrap_err().is_cut(), "{text}");

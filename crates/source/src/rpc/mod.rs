@@ -20,6 +20,10 @@ mod limits;
 mod logs;
 mod pool;
 mod round;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod tip;
 mod transport;
 mod wire;

@@ -24,6 +24,7 @@ pub(super) struct Round<'c> {
     barred: Vec<bool>,
     malformed: Vec<u8>,
     attempts: u32,
+    most_attempts: u32,
     last: Option<(usize, Fault)>,
 }
 
@@ -37,13 +38,14 @@ impl<'c> Round<'c> {
             barred: vec![false; count],
             malformed: vec![0; count],
             attempts: 0,
+            most_attempts: client.options.attempts.max(1),
             last: None,
         }
     }
 
-    /// The same, for one endpoint alone.
-    pub(super) fn only(client: &'c Inner, method: &str, lane: usize) -> Self {
-        let mut round = Self::new(client, method, None);
+    /// The same, for one endpoint alone, which is asked only so often.
+    pub(super) fn only(client: &'c Inner, method: &str, lane: usize, attempts: u32) -> Self {
+        let mut round = Self { most_attempts: attempts, ..Self::new(client, method, None) };
         round.barred.iter_mut().enumerate().for_each(|(place, barred)| *barred = place != lane);
         round
     }
@@ -51,7 +53,7 @@ impl<'c> Round<'c> {
     /// The next endpoint to ask, which serves the chain and has the block.
     pub(super) async fn lane(&mut self) -> Result<(Permit<'c>, &'c Lane)> {
         loop {
-            if self.attempts >= self.client.options.attempts.max(1) {
+            if self.attempts >= self.most_attempts {
                 return Err(self.error());
             }
             let Some(permit) = self.client.pool.take(&self.barred).await else { return Err(self.error()) };

@@ -17,8 +17,8 @@ const AHEAD: i64 = 30;
 /// A newest block this many seconds behind the clock is a wrong clock, or a chain or node that stands still.
 const BEHIND: i64 = 600;
 
-/// How often an endpoint is asked for its newest block while there are others.
-const TRIES: u32 = 2;
+/// How often an endpoint is asked for its newest block while there are others: nobody waits for its rest to be over.
+const TRIES: u32 = 1;
 
 /// What one endpoint says.
 #[derive(Debug)]
@@ -84,8 +84,8 @@ async fn heads(client: &Inner) -> Result<Vec<Head>> {
 }
 
 async fn head(client: &Inner, place: usize, tries: u32) -> Result<Head> {
-    let mut round = Round::only(client, "eth_getBlockByNumber", place);
-    for _ in 0..tries.max(1) {
+    let mut round = Round::only(client, "eth_getBlockByNumber", place, tries.max(1));
+    loop {
         let (permit, lane) = round.lane().await?;
         match ask_head(lane, place).await {
             Ok(head) => {
@@ -95,7 +95,6 @@ async fn head(client: &Inner, place: usize, tries: u32) -> Result<Head> {
             Err(fault) => round.failed(permit, fault),
         }
     }
-    Err(round.error())
 }
 
 /// The newest and the final block. That the final one is there under its number, too, is checked: a node that made up its
