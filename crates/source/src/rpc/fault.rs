@@ -265,6 +265,7 @@ mod tests {
             ("null", "refused"),
             ("{", "refused"),
         ] {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "any other is wrong here")]
             let found = match sort("eth_getBlockByNumber", error) {
                 Fault::Busy(..) => "busy",
                 Fault::Fleeting(_) => "fleeting",

@@ -233,6 +233,7 @@ mod tests {
 
     /// What endpoints were seen to say, and what it means where 5,000,000 blocks from 1,000,000 on were asked for.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "it is a table")]
     fn refusals_of_known_endpoints() {
         use Excess::{Addresses, Blocks, Results, Suggested, Topics, Unsaid};
         for (message, expected) in [

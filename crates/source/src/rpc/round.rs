@@ -9,7 +9,7 @@ use super::pool::Permit;
 use super::wire::Question;
 use crate::{Error, Result};
 
-/// Replies that cannot be answers, of one endpoint to one question, after which it is not asked again.
+/// Replies that cannot be answers, of one endpoint to one question, after which only others are asked.
 const MALFORMED: u8 = 3;
 
 /// A block this close to an endpoint's newest may be missing for a moment: many endpoints are several nodes.
@@ -85,8 +85,10 @@ impl<'c> Round<'c> {
             }
             Fault::Malformed(_) => {
                 self.attempts += 1;
-                self.malformed[place] += 1;
-                self.barred[place] |= self.malformed[place] >= MALFORMED;
+                self.malformed[place] = self.malformed[place].saturating_add(1);
+                // The last one left is asked as long as any other fault would have it asked.
+                let is_last = self.barred.iter().filter(|barred| !**barred).count() <= 1;
+                self.barred[place] |= self.malformed[place] >= MALFORMED && !is_last;
                 permit.failed(None);
             }
             Fault::Missing(what) if self.is_fresh(lane) && !fault::says_pruned(what) => {
