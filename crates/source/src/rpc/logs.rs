@@ -187,3 +187,118 @@ pub(super) fn blocks(logs: &Logs) -> Vec<u64> {
     let blocks: BTreeSet<u64> = logs.iter().map(|log| log.block).collect();
     blocks.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn whole() -> Value {
+        json!({
+            "address": format!("0x{}", "Ab".repeat(20)),
+            "topics": [format!("0x{}", "01".repeat(32)), format!("0x{}", "02".repeat(32))],
+            "data": "0x0102ff",
+            "blockNumber": "0x10",
+            "blockHash": format!("0x{}", "03".repeat(32)),
+            "blockTimestamp": "0x5",
+            "transactionHash": format!("0x{}", "04".repeat(32)),
+            "transactionIndex": "0x6",
+            "logIndex": "0x7",
+            "removed": false,
+            "other": { "a": [1, "]"] },
+        })
+    }
+
+    fn parse(value: &Value) -> Result<(Logs, Parsed), Malformed> {
+        let mut logs = Logs::default();
+        let parsed = parse_logs(value.to_string().as_bytes(), &mut logs)?;
+        Ok((logs, parsed))
+    }
+
+    #[test]
+    fn a_log_is_read_whole() {
+        let (logs, parsed) = parse(&json!([whole()])).unwrap();
+        assert_eq!(parsed, Parsed { count: 1, timed: true });
+        let topics = [B256::repeat_byte(1), B256::repeat_byte(2)];
+        let expected = Log {
+            block: 16,
+            block_hash: B256::repeat_byte(3),
+            time: 5,
+            transaction: B256::repeat_byte(4),
+            transaction_index: 6,
+            log_index: 7,
+            address: Address::repeat_byte(0xab),
+            topics: &topics,
+            data: &[1, 2, 255],
+        };
+        assert_eq!(logs.get(0), Some(expected));
+        assert_eq!(parse(&json!([])).unwrap().1, Parsed { count: 0, timed: true });
+    }
+
+    #[test]
+    fn a_log_without_a_part_or_with_a_wrong_one_is_none() {
+        for key in
+            ["address", "topics", "data", "blockNumber", "blockHash", "transactionHash", "transactionIndex", "logIndex"]
+        {
+            let mut log = whole();
+            for wrong in [json!(null), json!(1), json!("0x"), json!("0xzz"), json!(["0x01"]), json!({})] {
+                // No data is data.
+                if key != "data" || wrong != "0x" {
+                    log[key] = wrong.clone();
+                    assert!(parse(&json!([log])).is_err(), "{key}: {wrong}");
+                }
+            }
+            log.as_object_mut().unwrap().remove(key);
+            assert!(parse(&json!([log])).is_err(), "without {key}");
+        }
+        let changed = |key: &str, value: Value| {
+            let mut log = whole();
+            log[key] = value;
+            parse(&json!([log]))
+        };
+        assert!(changed("removed", json!(true)).is_err());
+        assert!(changed("topics", json!(vec![format!("0x{}", "00".repeat(32)); 5])).is_err());
+        assert!(changed("logIndex", json!("0x100000000")).is_err());
+        assert!(!changed("blockTimestamp", json!(null)).unwrap().1.timed);
+        let twice = whole().to_string().replacen("\"logIndex\"", "\"logIndex\":\"0x7\",\"logIndex\"", 1);
+        assert!(parse_logs(format!("[{twice}]").as_bytes(), &mut Logs::default()).is_err());
+        assert!(parse(&json!(null)).is_err() && parse(&json!({})).is_err() && parse(&json!([null])).is_err());
+    }
+
+    #[test]
+    fn one_block_has_one_version_and_one_log_in_a_place() {
+        let with = |changes: &[(&str, &str)]| {
+            let mut log = whole();
+            changes.iter().for_each(|(key, value)| log[*key] = json!(value));
+            log
+        };
+        let settled = |logs: &[Value]| settle(parse(&json!(logs)).unwrap().0, None);
+        let hash = format!("0x{}", "09".repeat(32));
+        assert_eq!(settled(&[whole(), whole(), whole()]).unwrap().len(), 1);
+        assert_eq!(settled(&[with(&[("logIndex", "0x9")]), whole()]).unwrap().len(), 2);
+        assert!(settled(&[whole(), with(&[("data", "0x")])]).is_err());
+        assert!(settled(&[whole(), with(&[("logIndex", "0x8"), ("blockHash", &hash)])]).is_err());
+        assert!(settled(&[whole(), with(&[("logIndex", "0x8"), ("blockTimestamp", "0x6")])]).is_err());
+        let other = with(&[("blockNumber", "0x11"), ("blockHash", &hash), ("blockTimestamp", "0x6")]);
+        assert_eq!(settled(&[other, whole()]).unwrap().len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_that_is_cut_is_an_error(cut in 1_usize..600) {
+            let text = json!([whole()]).to_string();
+            let end = text.len().saturating_sub(cut);
+            prop_assert!(parse_logs(&text.as_bytes()[..end], &mut Logs::default()).is_err_and(|cause| cause.is_cut()));
+        }
+
+        #[test]
+        fn no_change_of_a_byte_makes_it_panic(place in 0_usize..700, byte: u8) {
+            let mut text = json!([whole()]).to_string().into_bytes();
+            let place = place % text.len();
+            text[place] = byte;
+            let _ = parse_logs(&text, &mut Logs::default());
+        }
+    }
+}
