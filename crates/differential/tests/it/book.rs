@@ -10,6 +10,11 @@ use differential::generate::Generator;
 use differential::mirror::Mirror;
 use differential::prove::seed;
 use differential::world::{Version, World};
+use engine::book::View;
+use engine::book::seized::seizures;
+use protocol::aave::liquidation::Liquidated;
+use protocol::aave::pool::{Executed, Outcome};
+use protocol::event::Event;
 
 use crate::contracts;
 
@@ -29,6 +34,7 @@ struct Tally {
     too_large: u64,
     stale_bits: u64,
     rewound: usize,
+    fees: u64,
     compared: Compared,
     kinds: BTreeMap<String, u64>,
 }
@@ -45,8 +51,8 @@ fn live(deployer: &Deployer<'_>, number: u64, tally: &mut Tally) {
     for step in 1..=LIFE {
         let action = generator.step(&mirror);
         let touched = Touched::by(&mirror, &action);
-        let done = market.act(&action).unwrap();
-        mirror.act(&action);
+        let (done, before) = (market.act(&action).unwrap(), follower.mark().0);
+        let native = mirror.act(&action);
         if let Action::Admin(admin) = &action
             && done.is_ok()
         {
@@ -56,6 +62,10 @@ fn live(deployer: &Deployer<'_>, number: u64, tally: &mut Tally) {
         if follower.follow(&mut market).unwrap() == Followed::TooLarge {
             tally.too_large += 1;
             break;
+        }
+        if let Some(Outcome::Executed(Executed::Liquidated(native))) = &native {
+            let own: Vec<Event> = follower.events().skip(before).cloned().collect();
+            tally.fees += seizure(&follower.view(), &own, native);
         }
         let touched = touched.and(Touched::by(&mirror, &action));
         let everything = Touched::everything(&market);
@@ -78,6 +88,24 @@ fn live(deployer: &Deployer<'_>, number: u64, tally: &mut Tally) {
     kinds(follower.events(), &mut tally.kinds);
 }
 
+/// What a liquidation took, as its transaction's events tell it, is what the native pool says; 1 where there was a fee.
+fn seizure(view: &View, events: &[Event], native: &Liquidated) -> u64 {
+    let found = seizures(view, events);
+    let [found] = &found[..] else {
+        panic!("{} liquidations in one transaction", found.len());
+    };
+    assert_eq!((found.call.repaid, found.call.received), (native.debt_repaid, native.collateral_received));
+    let scaling = view.listed()[usize::from(found.collateral.0)].supply_runs.rules().scaling;
+    assert_eq!(scaling.withdrawn(native.protocol_fee, found.fee_index), Ok(found.fee_scaled), "{native:?}, {found:?}");
+    let mut deficits: Vec<_> =
+        found.written_off.iter().map(|(asset, amount)| (view.id(asset).unwrap(), *amount)).collect();
+    deficits.sort_unstable();
+    let mut own = native.deficits.clone();
+    own.sort_unstable();
+    assert_eq!(deficits, own);
+    u64::from(!native.protocol_fee.is_zero())
+}
+
 fn book_is_right(version: Version) {
     let Some(artifacts) = contracts() else { return };
     let deployer = Deployer::new(&artifacts, version).unwrap();
@@ -85,13 +113,14 @@ fn book_is_right(version: Version) {
     while tally.steps < STEPS {
         live(&deployer, tally.worlds, &mut tally);
     }
-    let Tally { steps, worlds, too_large, stale_bits, rewound, compared, kinds } = &tally;
+    let Tally { steps, worlds, too_large, stale_bits, rewound, fees, compared, kinds } = &tally;
     println!(
         "{version:?}: {steps} steps in {worlds} worlds ({too_large} cut short), {rewound} events taken back and again, \
-         {stale_bits} borrow bits left behind, {compared:?}\n{kinds:?}"
+         {stale_bits} borrow bits left behind, {fees} fees of liquidations, {compared:?}\n{kinds:?}"
     );
     let many = |kind: &str| kinds.get(kind).copied().unwrap_or(0);
     assert!(many("Liquidated") > 50 && many("BalanceTransfer") > 50 && many("Updated") > 1_000, "{kinds:?}");
+    assert!(version == Version::V2 || *fees > 20, "{fees} fees");
     assert!(version == Version::V3_6 || many("StableMinted") > 50, "{kinds:?}");
 }
 

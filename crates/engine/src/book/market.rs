@@ -70,12 +70,12 @@ impl Book {
             Statement::PoolPaused(on) => self.ground.is_paused = *on,
             Statement::ProxyCreated { name, proxy } => self.proxy_created(here, *name, *proxy)?,
             Statement::PoolImplementation { implementation } => {
-                self.must_be_provider(here)?;
+                self.is_providers(here)?;
                 self.pool_runs(here, *implementation)?;
             }
             Statement::Upgraded { implementation } => self.upgraded(here, *implementation)?,
             Statement::OracleChanged { oracle } => {
-                self.must_be_provider(here)?;
+                self.is_providers(here)?;
                 self.ground.oracle = Some(*oracle);
             }
             Statement::SourceChanged { asset, source } => {
@@ -162,7 +162,7 @@ impl Book {
         Arc::make_mut(&mut self.ground.e_modes).entry(category).or_default()
     }
 
-    fn must_be_provider(&self, here: &Here) -> Result<(), Gap> {
+    fn is_providers(&self, here: &Here) -> Result<(), Gap> {
         let is_provider = here.by == self.ground.provider;
         is_provider.then_some(()).ok_or(Gap::UnknownContract { address: here.by, block: here.block })
     }
@@ -195,7 +195,7 @@ fn written_by(revision: Revision) -> Option<Transfers> {
 /// Contracts, and the code they run.
 impl Book {
     fn proxy_created(&mut self, here: &Here, name: B256, proxy: Address) -> Result<(), Gap> {
-        self.must_be_provider(here)?;
+        self.is_providers(here)?;
         let contracts = Arc::make_mut(&mut self.ground.contracts);
         if is_named(name, &POOLS) {
             self.ground.pool = Some(proxy);

@@ -52,9 +52,11 @@ pub fn seizures(view: &View, transaction: &[Event]) -> Vec<Seizure> {
             continue;
         };
         let (fee_scaled, fee_index) = fee(view, collateral, call, &own);
-        let written_off = own.iter().filter_map(|entry| match &entry.statement {
-            Statement::DeficitCreated { user, asset, amount } if *user == call.user => Some((*asset, *amount)),
-            _ => None,
+        let written_off = own.iter().filter_map(|entry| {
+            let Statement::DeficitCreated { user, asset, amount } = &entry.statement else {
+                return None;
+            };
+            (*user == call.user).then_some((*asset, *amount))
         });
         let written_off = written_off.collect();
         found.push(Seizure { call: **call, collateral, debt, fee_scaled, fee_index, written_off });
@@ -67,13 +69,12 @@ pub fn seizures(view: &View, transaction: &[Event]) -> Vec<Seizure> {
 fn fee(view: &View, collateral: ReserveId, call: &Liquidated, own: &[&Entry]) -> (U256, Ray) {
     let none = (U256::ZERO, Ray::ONE);
     let listed = &view.listed()[usize::from(collateral.0)];
-    let mut transfers = own.iter().filter_map(|entry| match &entry.statement {
-        Statement::BalanceTransfer { from, to, value, index }
-            if entry.by == listed.contracts.a_token && *from == call.user =>
-        {
-            Some((*to, *value, *index))
-        }
-        _ => None,
+    let mut transfers = own.iter().filter_map(|entry| {
+        let Statement::BalanceTransfer { from, to, value, index } = &entry.statement else {
+            return None;
+        };
+        let is_own = entry.by == listed.contracts.a_token && *from == call.user;
+        is_own.then_some((*to, *value, *index))
     });
     if call.takes_supply {
         transfers.next();

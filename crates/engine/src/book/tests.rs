@@ -1,3 +1,5 @@
+//! Stories of small markets, and random ones taken back.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Shapes, names, and whatever a node may send.
+
 use alloy_primitives::{U256, keccak256};
 use proptest::prelude::*;
 use protocol::aave::log::Setting;
@@ -26,7 +28,7 @@ fn every_event_is_read_and_no_shape_but_its_own() {
     assert_eq!(seen, topics().len(), "two events have one name");
 }
 
-/// The names below are those of the chain: taken from explorers, not computed here.
+/// Names as they stand on the chain, written down and not computed.
 #[test]
 fn names_are_the_chains() {
     for (name, signature) in [
