@@ -114,6 +114,7 @@ impl Follower {
 
     /// Brings what a gap asks for.
     fn bring(&mut self, market: &mut Market, logs: &Logs, log: &Log<'_>, gap: Gap) -> Result<()> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the other gaps must not be")]
         let (by, statement) = match gap {
             Gap::UnknownRevision { implementation, .. } => {
                 let revision = match market.evm.view(implementation, reads::call(reads::POOL_REVISION, &[]))? {
