@@ -140,7 +140,10 @@ mod tests {
             (42, 0, "42", "42"),
             (100_000_000, 8, "1", "1"),
         ] {
-            assert_eq!((exact_decimal(U256::from(digits), decimals).as_str(), decimal(U256::from(digits), decimals).as_str()), (exact, short));
+            assert_eq!(
+                (exact_decimal(U256::from(digits), decimals).as_str(), decimal(U256::from(digits), decimals).as_str()),
+                (exact, short)
+            );
         }
     }
 }

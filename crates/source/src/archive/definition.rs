@@ -83,7 +83,8 @@ impl Definition {
             what: "cannot be written as TOML".to_owned(),
             advice: "report this, it is a mistake of the program",
         })?;
-        let mut file = tempfile::NamedTempFile::new_in(&folder).while_trying_to("write the market's definition", &path)?;
+        let mut file =
+            tempfile::NamedTempFile::new_in(&folder).while_trying_to("write the market's definition", &path)?;
         file.write_all(text.as_bytes()).while_trying_to("write the market's definition", &path)?;
         file.as_file().sync_all().while_trying_to("flush to the disk", &path)?;
         file.persist(&path).map_err(|refused| refused.error).while_trying_to("write the market's definition", &path)?;

@@ -36,8 +36,8 @@ use std::time::Duration;
 use alloy_primitives::Bytes;
 use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use protocol::chain::ChainId;
 use protocol::Address;
+use protocol::chain::ChainId;
 use serde_json::value::RawValue;
 
 pub use endpoint::Endpoint;

@@ -84,7 +84,9 @@ impl<'a> Syncer<'a> {
         let header = self.client.header(block).await?;
         match header {
             Some(header) if header.hash == held && !two => Ok(()),
-            Some(header) => Err(Error::OtherHistory { market: self.market.to_string(), block, held, found: header.hash }),
+            Some(header) => {
+                Err(Error::OtherHistory { market: self.market.to_string(), block, held, found: header.hash })
+            }
             // An endpoint that is behind what is held says nothing about it.
             None => Ok(()),
         }

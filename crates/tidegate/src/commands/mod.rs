@@ -4,8 +4,8 @@ pub(crate) mod datasets;
 pub(crate) mod demo;
 pub(crate) mod import;
 pub(crate) mod liquidations;
-pub(crate) mod positions;
 pub(crate) mod markets;
+pub(crate) mod positions;
 pub(crate) mod reconcile;
 pub(crate) mod sync;
 

@@ -53,7 +53,8 @@ impl Change {
     /// Reads `WETH=-20%`, `WETH=+5%` or `WETH=1800`.
     fn parse(text: &str, market: &Priced) -> anyhow::Result<Self> {
         let shown = text::printable(text);
-        let (asset, change) = text.split_once('=').with_context(|| format!("--price \"{shown}\" is not ASSET=CHANGE"))?;
+        let (asset, change) =
+            text.split_once('=').with_context(|| format!("--price \"{shown}\" is not ASSET=CHANGE"))?;
         let reserve = market.reserve(asset)?;
         let from = market.block.prices[usize::from(reserve.0)];
         let to = match change.trim().strip_suffix('%') {
@@ -118,8 +119,9 @@ fn many(market: &Priced, args: &args::Positions) -> anyhow::Result<Report> {
     let collateral = args.collateral.as_deref().map(|asset| market.reserve(asset)).transpose()?;
     let debt = args.debt.as_deref().map(|asset| market.reserve(asset)).transpose()?;
     let holds = |person: &Person| {
-        collateral.is_none_or(|id| person.is_collateral(id) && person.holdings.iter().any(|held| held.reserve == id && held.supplied != 0))
-            && debt.is_none_or(|id| person.holdings.iter().any(|held| held.reserve == id && held.borrowed != 0))
+        collateral.is_none_or(|id| {
+            person.is_collateral(id) && person.holdings.iter().any(|held| held.reserve == id && held.supplied != 0)
+        }) && debt.is_none_or(|id| person.holdings.iter().any(|held| held.reserve == id && held.borrowed != 0))
     };
     let all = value_all(market)?;
     let owing = all.valued.iter().filter(|valued| !valued.data.total_debt.is_zero());
@@ -127,7 +129,9 @@ fn many(market: &Priced, args: &args::Positions) -> anyhow::Result<Report> {
         .filter(|valued| valued.data.total_debt >= least && holds(valued.person))
         .filter(|valued| below.is_none_or(|below| valued.data.health_factor < below))
         .collect();
-    chosen.sort_by_key(|valued| (valued.data.health_factor, std::cmp::Reverse(valued.data.total_debt), valued.person.address));
+    chosen.sort_by_key(|valued| {
+        (valued.data.health_factor, std::cmp::Reverse(valued.data.total_debt), valued.person.address)
+    });
     let liquidatable = all.valued.iter().filter(|valued| valued.data.is_liquidatable()).count();
     let mut notes = market.notes();
     notes.push(format!(
@@ -188,7 +192,8 @@ fn value_all(market: &Priced) -> anyhow::Result<All<'_>> {
     let fast = Valuation::new(market.revision, &reserves, view.e_modes(), block).ok();
     let mut all = All { valued: Vec::new(), unvalued: 0 };
     for (_, person) in view.accounts.iter() {
-        let quick = fast.as_ref().and_then(|fast| fast.account(person.e_mode, &view.legs(person, block.now).ok()?).ok());
+        let quick =
+            fast.as_ref().and_then(|fast| fast.account(person.e_mode, &view.legs(person, block.now).ok()?).ok());
         let data = match quick {
             Some(data) => Some(data),
             None => account_data(market.revision, &reserves, view.e_modes(), &View::account(person), block).ok(),
@@ -220,9 +225,8 @@ fn largest(market: &Priced, person: &Person) -> [Value; 2] {
             debt = (leg.debt_value, Some(leg.reserve));
         }
     }
-    let name = |id: Option<ReserveId>| {
-        id.map_or(Value::Missing, |id| Value::Text(market.symbols[usize::from(id.0)].clone()))
-    };
+    let name =
+        |id: Option<ReserveId>| id.map_or(Value::Missing, |id| Value::Text(market.symbols[usize::from(id.0)].clone()));
     [name(collateral.1), name(debt.1)]
 }
 
@@ -360,7 +364,8 @@ fn one(market: &Priced, address: Address) -> anyhow::Result<Report> {
 /// The price of a leg's asset at which the account becomes liquidatable, and how far that is from today's.
 fn liquidation_price(subject: &Subject<'_>, leg: &Leg, decimals: u8) -> [Value; 2] {
     let none = [Value::Missing, Value::Missing];
-    let direction = if leg.is_collateral && leg.supply_value >= leg.debt_value { Direction::Down } else { Direction::Up };
+    let direction =
+        if leg.is_collateral && leg.supply_value >= leg.debt_value { Direction::Down } else { Direction::Up };
     let to = match direction {
         Direction::Down => U256::from(1),
         Direction::Up => leg.price.saturating_mul(U256::from(FARTHEST_RISE)),

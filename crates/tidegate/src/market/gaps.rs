@@ -194,8 +194,10 @@ impl Around<'_> {
 
     fn read_transfers(&self, token: Address, block: u64, receipt: &[u8]) -> anyhow::Result<Transfers> {
         let json = std::str::from_utf8(receipt).context("a receipt is no text")?;
-        let receipt = receipt::parse(json, self.place.block_hash).map_err(|malformed| anyhow::anyhow!("{malformed}"))?;
-        let receipt = receipt.with_context(|| format!("block {block}: the node has no receipt of {}", self.place.transaction))?;
+        let receipt =
+            receipt::parse(json, self.place.block_hash).map_err(|malformed| anyhow::anyhow!("{malformed}"))?;
+        let receipt =
+            receipt.with_context(|| format!("block {block}: the node has no receipt of {}", self.place.transaction))?;
         let log = |log: &'_ receipt::ReceiptLog| (log.address, log.topics.clone(), log.data.clone());
         let logs: Vec<_> = receipt.logs.iter().map(log).collect();
         let logs = logs.iter().map(|(address, topics, data)| Log {
@@ -209,7 +211,8 @@ impl Around<'_> {
             topics,
             data,
         });
-        reads::transfers(token, logs).with_context(|| format!("block {block}: the receipt shows no transfer of {token}"))
+        reads::transfers(token, logs)
+            .with_context(|| format!("block {block}: the receipt shows no transfer of {token}"))
     }
 
     /// A reserve's state after an upgrade. All reserves are asked for at once: each of them is a gap of its own.
@@ -278,8 +281,7 @@ impl Around<'_> {
             let list = |place: usize| {
                 answers.get(place).map_or(Ok(ReserveSet::default()), |answer| reads::e_mode_list(answer))
             };
-            let e_mode =
-                EMode { collateral: list(1)?, borrowable: list(2)?, ltv_zero: list(3)?, isolated, ..terms };
+            let e_mode = EMode { collateral: list(1)?, borrowable: list(2)?, ltv_zero: list(3)?, isolated, ..terms };
             let statement = Statement::EModeRead { category, e_mode: Some(Box::new(e_mode)) };
             Ok(vec![self.event(block, self.pool()?, statement)?])
         })

@@ -328,7 +328,9 @@ fn unpriced_tokens(found: &Findings, measure: Measure) -> String {
 fn chain_shares(by_chain: &[(ChainId, i128)], whole: i128) -> String {
     let shown = |name: String, value: i128| match Value::share(value, whole) {
         Value::Share(share) => format!("{name} {}", text::percent(share)),
-        Value::Missing | Value::Text(_) | Value::Count(_) | Value::Usd(_) | Value::Time(_) | Value::Decimal { .. } => name,
+        Value::Missing | Value::Text(_) | Value::Count(_) | Value::Usd(_) | Value::Time(_) | Value::Decimal { .. } => {
+            name
+        }
     };
     let (first, others) = by_chain.split_at(by_chain.len().min(3));
     let rest: i128 = others.iter().map(|(_, value)| value).sum();
