@@ -19,4 +19,6 @@ mod reconcile;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod sync;
+#[cfg(test)]
 mod two_writers;
