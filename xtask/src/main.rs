@@ -31,6 +31,7 @@ usage: cargo xtask <command>
   bench liquidations [--rows N]
                        speed as ratios against DuckDB in one run (10 million rows, some minutes)
   bench health         speed of health factors as ratios against the contracts, numpy and memory in one run
+  bench tick           cost of one move of prices for a million watched accounts, beside a full rescan
   registry [--check]   write the tables of tokens, chains and markets again, or compare them";
 
 fn main() -> ExitCode {

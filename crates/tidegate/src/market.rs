@@ -14,13 +14,14 @@ use protocol::aave::config::ReserveId;
 use protocol::event::Event;
 use protocol::token::Tokens;
 use protocol::{Address, U256};
+use source::archive::coverage::Coverage;
 use source::archive::definition::Definition;
 use source::archive::logs::{LogReader, end_time};
 use source::archive::reads::{Answer, ReadKey, Reads};
 use source::archive::{Archive, MarketName, Table};
 use source::decode::{self, reads};
 use source::log::Log;
-use source::sync::{HeadChange, Syncer, reads as ask};
+use source::sync::{HeadChange, Syncer, Watch, reads as ask};
 
 use self::gaps::{Around, Filling, Place};
 use crate::text;
@@ -33,7 +34,9 @@ pub(crate) struct Folder {
     source: Arc<str>,
     book: Book,
     reads: Reads,
-    /// The last block that was folded whole.
+    /// The last block of which every log was folded.
+    taken: Option<u64>,
+    /// The last block that was folded whole: what no log tells was brought too.
     at: Option<u64>,
     /// The log that waits for something to be brought.
     waiting: Option<Pending>,
@@ -67,6 +70,7 @@ impl Folder {
             source: market.as_str().into(),
             book: Book::new(definition.addresses_provider),
             reads: Reads::load(archive, market, 0, u64::MAX)?,
+            taken: None,
             at: None,
             waiting: None,
             journal: BTreeMap::new(),
@@ -93,6 +97,16 @@ impl Folder {
     /// Reserves listed.
     pub(crate) fn reserves(&self) -> u64 {
         self.book.snapshot().listed().iter().filter(|listed| !listed.is_dropped).count() as u64
+    }
+
+    /// What contracts answered, as far as the archive holds it.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// The same, to add answers that are not kept.
+    pub(crate) fn reads_mut(&mut self) -> &mut Reads {
+        &mut self.reads
     }
 
     /// The market as it is folded.
@@ -149,7 +163,8 @@ impl Folder {
     }
 
     fn fold(&mut self, to: u64) -> anyhow::Result<Came> {
-        let from = self.waiting.as_ref().map(|pending| pending.place.block).or(self.at.map(|at| at + 1)).unwrap_or(0);
+        let from =
+            self.waiting.as_ref().map(|pending| pending.place.block).or(self.taken.map(|at| at + 1)).unwrap_or(0);
         if self.at.is_some_and(|at| at >= to) {
             return Ok(Came::There);
         }
@@ -173,6 +188,7 @@ impl Folder {
                 return Ok(Came::Needs(wanted));
             }
         }
+        self.taken = Some(to);
         if let Some(wanted) = self.settle(to)? {
             return Ok(Came::Needs(wanted));
         }
@@ -440,6 +456,24 @@ fn last_priced(archive: &Archive, folder: &Folder, wanted: Option<u64>) -> anyho
         None => format!("no prices were read; run `tidegate sync --market {}` to its end", folder.market),
     })?;
     Ok((last, times.get(&last).copied().unwrap_or(0)))
+}
+
+/// The last block up to which every log of every contract of a market is in a finished file, as the files and the logs
+/// themselves say.
+pub(crate) fn last_complete(archive: &Archive, market: &MarketName) -> anyhow::Result<u64> {
+    let definition = definition(archive, market)?;
+    let files = archive.market_files(market, Table::Logs)?;
+    let coverage = Coverage::of(&files)?;
+    let Definition { addresses_provider, pool, configurator, oracle, first_block, .. } = definition;
+    let mut watch = Watch::new(addresses_provider, pool, configurator, &[oracle], first_block);
+    let mut logs = LogReader::of_files(files, 0)?;
+    while let Some(log) = logs.next_log()? {
+        watch.observe(&log);
+    }
+    let end = coverage.boundaries().last().map_or(0, |(block, _)| *block);
+    coverage
+        .complete_to(&watch.wanted(), &decode::topics(), end)
+        .with_context(|| format!("{market}: its logs are not complete from its first block on; sync it again"))
 }
 
 /// The times of the blocks at which finished files end.

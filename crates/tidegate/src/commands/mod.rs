@@ -8,6 +8,7 @@ pub(crate) mod markets;
 pub(crate) mod positions;
 pub(crate) mod reconcile;
 pub(crate) mod sync;
+pub(crate) mod verify;
 
 use std::str::FromStr;
 
@@ -27,7 +28,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Import { what: args::Import::Liquidations(import) } => import::run(&args.archive, import),
         Command::Sync(sync) => sync::run(&args.archive, sync),
         Command::Positions(positions) => positions::run(&args.archive, positions),
-        Command::Verify(_) | Command::Rebuild(_) => todo!(),
+        Command::Verify(verify) => verify::run(&args.archive, verify),
+        Command::Rebuild(_) => anyhow::bail!("not yet"),
         Command::Datasets(output) => datasets::run(&args.archive, output),
         Command::Markets(markets) => markets::run(markets),
         Command::Liquidations(liquidations) => liquidations::run(&args.archive, liquidations),

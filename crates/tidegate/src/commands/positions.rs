@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use engine::book::accounts::Person;
 use engine::book::view::View;
-use protocol::aave::account::{AccountData, Valuation, account_data};
+use protocol::aave::account::{Account, AccountData, Valuation, account_data};
 use protocol::aave::config::{CollateralTerms, ReserveId};
 use protocol::aave::math::{Rounding, Wad, value};
+use protocol::aave::reserve::Reserve;
 use protocol::aave::trigger::{Direction, Path as PricePath, Subject, Trigger, trigger};
 use protocol::standing::Standing;
 use protocol::{Address, U256};
@@ -310,6 +311,21 @@ fn one(market: &Priced, address: Address) -> anyhow::Result<Report> {
         Value::share(i128::from(data.ltv.0), 10_000),
         Value::Count(u64::from(person.e_mode)),
     ]);
+    let table = legs_table(market, &reserves, person, &account);
+    let mut notes = market.notes();
+    notes.push(
+        "A liquidation price is the first at which the account can be liquidated if that price alone moves: down for \
+         collateral, up for debt; none where it never can."
+            .to_owned(),
+    );
+    let standing = market.view.standing(person);
+    Ok(Report { title: market.title(&format!("Account {address}")), standing, notes, tables: vec![summary, table] })
+}
+
+/// Every leg, and the price at which it brings the account down.
+fn legs_table(market: &Priced, reserves: &[Reserve], person: &Person, account: &Account) -> Table {
+    let decimals = market.decimals();
+    let base = |digits: U256| Value::Decimal { digits, decimals };
     let mut table = Table::new(
         "legs",
         &[
@@ -326,13 +342,8 @@ fn one(market: &Priced, address: Address) -> anyhow::Result<Report> {
             ("liquidation_price_change", Unit::Share),
         ],
     );
-    let subject = Subject {
-        revision: market.revision,
-        reserves: &reserves,
-        e_modes: market.view.e_modes(),
-        account: &account,
-        block: &market.block,
-    };
+    let subject =
+        Subject { revision: market.revision, reserves, e_modes: market.view.e_modes(), account, block: &market.block };
     for leg in legs(market, person) {
         let token = reserves[usize::from(leg.reserve.0)].config.decimals;
         let amount = |digits: U256| Value::Decimal { digits, decimals: token };
@@ -351,14 +362,7 @@ fn one(market: &Priced, address: Address) -> anyhow::Result<Report> {
             change,
         ]);
     }
-    let mut notes = market.notes();
-    notes.push(
-        "A liquidation price is the first at which the account can be liquidated if that price alone moves: down for \
-         collateral, up for debt; none where it never can."
-            .to_owned(),
-    );
-    let standing = market.view.standing(person);
-    Ok(Report { title: market.title(&format!("Account {address}")), standing, notes, tables: vec![summary, table] })
+    table
 }
 
 /// The price of a leg's asset at which the account becomes liquidatable, and how far that is from today's.

@@ -12,7 +12,9 @@ use crate::support::{Bed, Ran};
 /// Contracts and a node to put them on, or none and a word about it.
 fn parts() -> Option<(Artifacts, PathBuf)> {
     let (Some(artifacts), Some(binary)) = (artifacts::find().unwrap(), anvil::find()) else {
-        println!("skipped: no contracts or no anvil are installed; `cargo xtask test` installs them where they are offered");
+        println!(
+            "skipped: no contracts or no anvil are installed; `cargo xtask test` installs them where they are offered"
+        );
         return None;
     };
     Some((artifacts, binary))
@@ -34,8 +36,27 @@ fn lives(version: Version, seed: u64) {
     let mut chain = Chain::start(&binary, &artifacts, world, seed).unwrap();
     chain.live(200).unwrap();
     let bed = Bed::new();
-    println!("{}", sync(&bed, &mut chain, &["--finality", "0"]).out);
-    println!("{}", bed.run(&["positions", "--top", "0"]).out);
+    sync(&bed, &mut chain, &["--finality", "0"]);
+    let url = chain.url().unwrap();
+    let levels = "state,receipts,bloom,second";
+    let verified = bed.run(&["verify", "--rpc", &url, "--accounts", "all", "--blocks", "all", "--level", levels]);
+    assert_eq!(verified.code, Some(0), "{version:?}: {}\n{}", verified.out, verified.err);
+    println!("{}", verified.out);
+}
+
+#[test]
+fn a_life_on_v2() {
+    lives(Version::V2, 1);
+}
+
+#[test]
+fn a_life_on_v3_0_0() {
+    lives(Version::V3_0_0, 1);
+}
+
+#[test]
+fn a_life_on_v3_0_2() {
+    lives(Version::V3_0_2, 1);
 }
 
 #[test]

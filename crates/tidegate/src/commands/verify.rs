@@ -1,0 +1,199 @@
+//! `tidegate verify`: a synced market against its chain, and what came of it, kept as a proof.
+
+mod logs;
+mod state;
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::bail;
+use protocol::B256;
+use protocol::standing::Standing;
+use protocol::time::TimeUs;
+use source::archive::definition::Definition;
+use source::archive::logs::filter_of;
+use source::archive::proofs::{self, Proof};
+use source::archive::{Archive, MarketName, Table as ArchiveTable, Writer};
+use source::log::Filter;
+use source::markets::Markets;
+use source::proof::Level as By;
+use source::rpc::Client;
+
+use crate::args::{self, Level};
+use crate::market;
+use crate::output;
+use crate::table::{Report, Table, Unit, Value};
+use crate::{node, text};
+
+/// What is compared with what.
+pub(crate) struct Subject {
+    archive: Archive,
+    market: MarketName,
+    definition: Definition,
+    /// The contracts and events that the logs were read with, all files together.
+    filter: Filter,
+    /// The last block.
+    to: u64,
+    client: Client,
+}
+
+/// What came of one level.
+pub(crate) struct Finding {
+    proof: Proof,
+    /// What differs, the first of it.
+    differences: Vec<Difference>,
+    notes: Vec<String>,
+}
+
+/// One thing that is not as the chain has it.
+pub(crate) struct Difference {
+    /// What it is, such as `health factor`.
+    what: &'static str,
+    /// Of whom or where.
+    of: String,
+    chain: String,
+    ours: String,
+}
+
+/// Compares, reports, keeps the proof; fails where anything differs.
+pub(crate) fn run(archive: &Path, args: &args::Verify) -> anyhow::Result<()> {
+    let (report, wrong) = node::run(verify(archive, args))?;
+    output::write(&report, &super::destination(&args.output))?;
+    if wrong > 0 {
+        bail!("{} comparisons failed: what is above differs from the chain", text::count(wrong));
+    }
+    Ok(())
+}
+
+async fn verify(folder: &Path, args: &args::Verify) -> anyhow::Result<(Report, u64)> {
+    let archive = Archive::at(folder)?;
+    let market = market::one_market(&archive, args.market.as_deref())?;
+    let definition = market::definition(&archive, &market)?;
+    let filter = filter(&archive, &market)?;
+    let to = match args.block {
+        Some(block) => block,
+        None => market::last_complete(&archive, &market)?,
+    };
+    let network = Markets::embedded().network(definition.chain);
+    let client = node::connect(definition.chain, &args.nodes, network, folder).await?;
+    let subject = Subject { archive, market, definition, filter, to, client };
+    if args.dry_run {
+        return Ok((logs::estimate(&subject, args)?, 0));
+    }
+    let mut findings = Vec::new();
+    for level in &args.level {
+        findings.push(match level {
+            Level::State => state::compare(&subject, args).await?,
+            Level::Receipts => logs::receipts(&subject, args).await?,
+            Level::Bloom => logs::bloom(&subject, args).await?,
+            Level::Second => logs::second(&subject).await?,
+        });
+    }
+    let proofs: Vec<Proof> = findings.iter().map(|finding| finding.proof.clone()).collect();
+    let writer = Writer::open(&subject.archive)?;
+    proofs::record(&writer, &subject.market, subject.definition.chain, &proofs)?;
+    let wrong = proofs.iter().map(|proof| proof.wrong).sum();
+    Ok((report(&subject, &findings), wrong))
+}
+
+/// Everything that any file of a market was read with.
+fn filter(archive: &Archive, market: &MarketName) -> anyhow::Result<Filter> {
+    let mut filter = Filter::default();
+    for file in archive.market_files(market, ArchiveTable::Logs)? {
+        let own = filter_of(&file)?;
+        filter.addresses.extend(own.addresses);
+        filter.topics.extend(own.topics);
+    }
+    Ok(filter)
+}
+
+impl Subject {
+    /// A proof of nothing yet.
+    fn proof(&self, level: By, from: u64, what: &str) -> Proof {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Proof {
+            level,
+            from,
+            to: self.to,
+            filter_hash: self.filter.hash(),
+            what: what.to_owned(),
+            whole: false,
+            checked: 0,
+            wrong: 0,
+            not_provable: 0,
+            first_wrong: None,
+            hosts: self.client.hosts().split(", ").map(str::to_owned).collect(),
+            made_at: TimeUs(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+fn report(subject: &Subject, findings: &[Finding]) -> Report {
+    let mut differences = Table::new(
+        "differences",
+        &[("level", Unit::Text), ("what", Unit::Text), ("of", Unit::Text), ("chain", Unit::Text), ("ours", Unit::Text)],
+    );
+    let mut proofs = Table::new(
+        "proof",
+        &[
+            ("level", Unit::Text),
+            ("compared", Unit::Text),
+            ("from_block", Unit::Count),
+            ("to_block", Unit::Count),
+            ("whole", Unit::Text),
+            ("checked", Unit::Count),
+            ("wrong", Unit::Count),
+            ("not_provable", Unit::Count),
+            ("first_wrong", Unit::Text),
+        ],
+    );
+    for Finding { proof, differences: found, .. } in findings {
+        for difference in found {
+            differences.push(vec![
+                Value::Text(proof.level.word().to_owned()),
+                Value::Text(difference.what.to_owned()),
+                Value::Text(difference.of.clone()),
+                Value::Text(difference.chain.clone()),
+                Value::Text(difference.ours.clone()),
+            ]);
+        }
+        proofs.push(vec![
+            Value::Text(proof.level.word().to_owned()),
+            Value::Text(proof.what.clone()),
+            Value::Count(proof.from),
+            Value::Count(proof.to),
+            Value::Text(if proof.whole { "yes" } else { "a sample" }.to_owned()),
+            Value::Count(proof.checked),
+            Value::Count(proof.wrong),
+            Value::Count(proof.not_provable),
+            proof
+                .first_wrong
+                .as_ref()
+                .map_or(Value::Missing, |wrong| Value::Text(format!("block {}: {}", wrong.block, wrong.what))),
+        ]);
+    }
+    let mut notes: Vec<String> = findings.iter().flat_map(|finding| finding.notes.iter().cloned()).collect();
+    notes.push(format!(
+        "Asked: {}; {} requests.",
+        subject.client.hosts(),
+        text::count(subject.client.meter().requests())
+    ));
+    notes.push("The proof is kept in the archive, under proofs/.".to_owned());
+    let tables = if differences.rows.is_empty() { vec![proofs] } else { vec![differences, proofs] };
+    Report {
+        title: format!(
+            "{} against its chain, chain {}, up to block {}",
+            subject.market, subject.definition.chain.0, subject.to
+        ),
+        standing: Standing::Observed,
+        notes,
+        tables,
+    }
+}
+
+/// A hash as a source of chance that anyone can repeat.
+fn chance(seed: u64, place: u64) -> u64 {
+    let hash = alloy_primitives::keccak256([seed.to_be_bytes(), place.to_be_bytes()].concat());
+    B256::from(hash).0[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
