@@ -13,7 +13,7 @@ use protocol::aave::account::Block;
 use protocol::aave::config::ReserveId;
 use protocol::event::Event;
 use protocol::token::Tokens;
-use protocol::{Address, U256};
+use protocol::{Address, B256, U256};
 use source::archive::coverage::Coverage;
 use source::archive::definition::Definition;
 use source::archive::logs::{LogReader, end_time};
@@ -21,10 +21,13 @@ use source::archive::reads::{Answer, ReadKey, Reads};
 use source::archive::{Archive, MarketName, Table};
 use source::decode::{self, reads};
 use source::log::Log;
-use source::sync::{HeadChange, Syncer, Watch, reads as ask};
+use source::sync::{Syncer, Watch, reads as ask};
 
 use self::gaps::{Around, Filling, Place};
 use crate::text;
+
+/// The longest symbol that is read.
+const LONGEST_SYMBOL: usize = 32;
 
 /// A market being folded, block by block.
 pub(crate) struct Folder {
@@ -40,8 +43,8 @@ pub(crate) struct Folder {
     at: Option<u64>,
     /// The log that waits for something to be brought.
     waiting: Option<Pending>,
-    /// How to take the blocks back that are not final, by block.
-    journal: BTreeMap<u64, Vec<Change>>,
+    /// How to take the blocks back that are not final, by block, each with its hash.
+    journal: BTreeMap<u64, (B256, Vec<Change>)>,
     rejects: u64,
     foreign: u64,
 }
@@ -128,14 +131,30 @@ impl Folder {
 
     /// Folds finished logs up to a block that is final, and reads and keeps what the fold asks for.
     pub(crate) async fn advance(&mut self, syncer: &Syncer<'_>, to: u64) -> anyhow::Result<()> {
+        if self.taken.is_none_or(|taken| taken < to) {
+            // What was folded ahead of it from the tail comes from the files now.
+            self.undo_where(|_, _| true);
+        }
         loop {
             match self.fold(to)? {
                 Came::There => break,
                 Came::Needs(wanted) => self.bring(syncer, &wanted).await?,
             }
         }
-        let prices = self.price_keys(to);
-        Ok(syncer.read(&prices, &mut self.reads).await?)
+        let mut wanted = self.price_keys(to);
+        wanted.extend(self.symbol_keys(to));
+        Ok(syncer.read(&wanted, &mut self.reads).await?)
+    }
+
+    /// The questions what tokens call themselves that are in no registry, where nobody asked yet.
+    fn symbol_keys(&self, block: u64) -> Vec<ReadKey> {
+        let asked = symbols(&self.reads);
+        let view = self.book.snapshot();
+        let assets = view.listed().iter().map(|listed| listed.contracts.asset);
+        let unknown = assets.filter(|asset| {
+            Tokens::embedded().by_address(self.definition.chain, *asset).is_none() && !asked.contains_key(asset)
+        });
+        unknown.map(|asset| ReadKey { block, target: asset, data: reads::call(reads::SYMBOL, &[]) }).collect()
     }
 
     /// Calls and receipts, kept.
@@ -268,33 +287,44 @@ impl Folder {
         price_keys(&self.book.snapshot(), &self.definition, block)
     }
 
-    /// Folds the blocks that are not final, and takes back those that are no more.
-    pub(crate) async fn follow(&mut self, syncer: &Syncer<'_>, change: &HeadChange) -> anyhow::Result<()> {
-        if let Some(to) = change.undone_to {
-            let undone = self.journal.split_off(&(to + 1));
-            for changes in undone.into_values().rev() {
-                changes.into_iter().rev().for_each(|change| self.book.undo(change));
-            }
+    /// Folds what is final by now from the files, and the blocks of the tail as they are; takes back those that are no more.
+    pub(crate) async fn follow(&mut self, syncer: &Syncer<'_>, final_block: u64) -> anyhow::Result<()> {
+        if self.taken.is_none_or(|taken| taken < final_block) && syncer.complete_to(final_block) == Some(final_block) {
+            self.undo_where(|_, _| true);
+            self.advance(syncer, final_block).await?;
         }
-        let Some(first) = change.added.first().map(|block| block.number) else {
-            return Ok(());
-        };
+        let tail = syncer.tail();
+        self.undo_where(|block, hash| tail.block(block).is_none_or(|there| there.hash != hash));
+        let known = self.journal.keys().next_back().copied().or(self.taken).unwrap_or(0);
         // Answers about blocks that are not final are not kept.
-        let mut known = Reads::default();
-        for log in syncer.tail().logs().iter().filter(|log| log.block >= first) {
+        let mut answers = Reads::default();
+        for log in tail.logs().iter().filter(|log| log.block > known) {
             let Some(pending) = self.read(&log) else { continue };
-            self.take_at_head(syncer, &pending, &mut known).await?;
+            self.take_at_head(syncer, &pending, &mut answers).await?;
         }
-        let last_final = syncer.tail().blocks().first().map_or(0, |block| block.number);
-        self.journal = self.journal.split_off(&last_final);
         Ok(())
+    }
+
+    /// Takes back blocks that are not final, the last first, as long as they are such.
+    fn undo_where(&mut self, is_gone: impl Fn(u64, B256) -> bool) {
+        while let Some(entry) = self.journal.last_entry() {
+            if !is_gone(*entry.key(), entry.get().0) {
+                break;
+            }
+            let (_, changes) = entry.remove();
+            changes.into_iter().rev().for_each(|change| self.book.undo(change));
+        }
+    }
+
+    fn note(&mut self, place: Place, change: Change) {
+        self.journal.entry(place.block).or_insert_with(|| (place.block_hash, Vec::new())).1.push(change);
     }
 
     async fn take_at_head(&mut self, syncer: &Syncer<'_>, pending: &Pending, known: &mut Reads) -> anyhow::Result<()> {
         loop {
             let gap = match self.book.apply(&pending.event) {
                 Ok(change) => {
-                    self.journal.entry(pending.place.block).or_default().push(change);
+                    self.note(pending.place, change);
                     return Ok(());
                 }
                 Err(Gap::UnknownContract { .. }) => return Ok(()),
@@ -305,7 +335,7 @@ impl Folder {
                 Filling::Events(events) => {
                     for event in &events {
                         let change = self.book.apply(event).map_err(|gap| anyhow::anyhow!("{}: {gap}", self.market))?;
-                        self.journal.entry(pending.place.block).or_default().push(change);
+                        self.note(pending.place, change);
                     }
                 }
                 Filling::Ask(keys) => {
@@ -373,7 +403,8 @@ impl Priced {
         };
         let prices: Vec<U256> = view.listed().iter().map(|listed| price(listed.contracts.asset)).collect();
         let e_mode_prices = view.e_mode_sources().iter().map(|(id, source)| (*id, price(*source))).collect();
-        let symbols = view.listed().iter().map(|listed| symbol(&definition, listed.contracts.asset)).collect();
+        let own = symbols(&folder.reads);
+        let symbols = view.listed().iter().map(|listed| symbol(&definition, &own, listed.contracts.asset)).collect();
         let block = Block { now: time, prices, e_mode_prices, sentinel: None };
         Ok(Self { name: folder.market.clone(), definition, view, revision, at, block, symbols, notes: folder.notes() })
     }
@@ -486,8 +517,25 @@ fn end_times(archive: &Archive, market: &MarketName) -> anyhow::Result<BTreeMap<
     Ok(files.iter().filter_map(time).collect())
 }
 
-/// What to call a token.
-fn symbol(definition: &Definition, asset: Address) -> String {
-    let listed = Tokens::embedded().by_address(definition.chain, asset);
-    listed.map_or_else(|| asset.to_string(), |listed| listed.symbol.to_string())
+/// What tokens call themselves, as far as they were asked.
+fn symbols(known: &Reads) -> BTreeMap<Address, String> {
+    let call = reads::call(reads::SYMBOL, &[]);
+    let symbol = |key: &ReadKey| match known.get(key) {
+        Some(Answer::Returned(bytes)) => reads::text(bytes, LONGEST_SYMBOL).unwrap_or_default(),
+        Some(Answer::Reverted(_)) | None => String::new(),
+    };
+    let asked = known.iter().map(|(key, _)| key).filter(|key| key.data == call);
+    asked.map(|key| (key.target, symbol(key))).collect()
+}
+
+/// What to call a token: by the registry's symbol where it lists the token, else by its own with its address, so that it
+/// cannot pass for another.
+fn symbol(definition: &Definition, own: &BTreeMap<Address, String>, asset: Address) -> String {
+    if let Some(listed) = Tokens::embedded().by_address(definition.chain, asset) {
+        return listed.symbol.to_string();
+    }
+    match own.get(&asset).map(|symbol| text::printable(symbol)).filter(|symbol| !symbol.is_empty()) {
+        Some(symbol) => format!("{symbol}@{asset}"),
+        None => asset.to_string(),
+    }
 }

@@ -74,6 +74,8 @@ pub const STABLE_PRINCIPAL: &str = "principalBalanceOf(address)";
 pub const STABLE_RATE: &str = "getUserStableRate(address)";
 /// Asks a stable debt token when an account's debt was last touched.
 pub const STABLE_SINCE: &str = "getUserLastUpdated(address)";
+/// Asks a token what it calls itself; see [`text`].
+pub const SYMBOL: &str = "symbol()";
 /// Asks an oracle for one price.
 pub const PRICE: &str = "getAssetPrice(address)";
 
@@ -91,6 +93,17 @@ pub fn prices_of(assets: &[Address]) -> Bytes {
 /// The answer is too short.
 pub fn number(answer: &[u8]) -> Read<U256> {
     Words::of_answer(answer).uint(0)
+}
+
+/// A text of at most so many bytes; some old tokens answer with 32 bytes, filled up with zeros. Hostile: anyone can deploy
+/// a token.
+#[must_use]
+pub fn text(answer: &[u8], most: usize) -> Option<String> {
+    if answer.len() != 32 {
+        return crate::markets::words::text(answer, most);
+    }
+    let end = answer.iter().position(|byte| *byte == 0).unwrap_or(answer.len());
+    (end <= most).then(|| String::from_utf8_lossy(&answer[..end]).into_owned())
 }
 
 /// An array of numbers.

@@ -15,7 +15,7 @@ pub mod feeds;
 mod file;
 #[cfg(test)]
 mod testing;
-mod words;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -41,7 +41,7 @@ pub(super) fn addresses(bytes: &[u8], most: usize) -> Option<Vec<Address>> {
 }
 
 /// An answer of one string of at most `most` bytes; what is not UTF-8 in it is replaced.
-pub(super) fn text(bytes: &[u8], most: usize) -> Option<String> {
+pub(crate) fn text(bytes: &[u8], most: usize) -> Option<String> {
     let (begin, count) = dynamic(bytes)?;
     let text = bytes.get(begin..begin.checked_add(count)?)?;
     (count <= most).then(|| String::from_utf8_lossy(text).into_owned())

@@ -24,13 +24,16 @@ pub struct HeadChange {
     pub added: Vec<Block>,
     /// Logs in them.
     pub logs: u64,
+    /// Blocks that became final and were given with other logs when they were read a second time: they left the tail and
+    /// are in no file, so that they are missing and read anew.
+    pub doubted: Option<(u64, u64)>,
 }
 
 impl HeadChange {
     /// Whether nothing happened.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.undone == 0 && self.added.is_empty()
+        self.undone == 0 && self.added.is_empty() && self.doubted.is_none()
     }
 }
 
@@ -45,7 +48,7 @@ impl Syncer<'_> {
     pub async fn follow(&mut self, latest: u64, final_block: &Header) -> Result<HeadChange> {
         let mut change = HeadChange::default();
         self.rewind(latest, final_block, &mut change).await?;
-        self.promote(final_block)?;
+        change.doubted = self.promote(final_block).await?;
         let first = self.tail.blocks().last().map_or(final_block.number, |block| block.number).saturating_add(1);
         let last = latest.min(first.saturating_add(MOST_BLOCKS - 1));
         if first <= last {
@@ -58,7 +61,8 @@ impl Syncer<'_> {
             let again = last.min(final_block.number.saturating_add(MOST_BLOCKS));
             let mut reread = HeadChange::default();
             self.extend(final_block.number.saturating_add(1), again, final_block, &mut reread).await?;
-            change = HeadChange { undone_to: Some(final_block.number), undone: change.undone + undone, ..reread };
+            let (undone, doubted) = (change.undone + undone, change.doubted);
+            change = HeadChange { undone_to: Some(final_block.number), undone, doubted, ..reread };
         }
         if !change.is_nothing() {
             self.tail.save(self.writer, &self.market)?;
@@ -90,26 +94,35 @@ impl Syncer<'_> {
         Ok(())
     }
 
-    /// Moves what is final into files. The final block's hash is the proof: each block below stands on the one before.
-    fn promote(&mut self, final_block: &Header) -> Result<()> {
+    /// Moves what is final into files. The final block's hash is the proof that these are its blocks: each stands on the one
+    /// before. That none of their logs was left out when they were new is shown by reading them once more. Returns the
+    /// blocks that were given otherwise.
+    async fn promote(&mut self, final_block: &Header) -> Result<Option<(u64, u64)>> {
+        let Some(first) = self.tail.blocks().first().map(|block| block.number) else {
+            return Ok(None);
+        };
         let Some(held) = self.tail.block(final_block.number) else {
             if self.tail.blocks().last().is_some_and(|top| top.number < final_block.number) {
                 // Everything in it is final by now and was never tied to a final block: it is read again.
                 self.tail.rewind(0);
                 self.tail.save(self.writer, &self.market)?;
             }
-            return Ok(());
+            return Ok(None);
         };
         if held.hash != final_block.hash {
-            return Ok(());
+            return Ok(None);
         }
-        let (first, filter) = (self.tail.blocks().first().map(|block| block.number), self.tail.filter().clone());
-        if self.tail.promote(self.writer, &self.market, final_block.number)?.is_some()
-            && let Some(first) = first
-        {
+        let again = self.client.logs(self.tail.filter(), first, final_block.number).await?;
+        if !again.iter().eq(self.tail.logs().iter().take_while(|log| log.block <= final_block.number)) {
+            self.tail.rewind(0);
+            self.tail.save(self.writer, &self.market)?;
+            return Ok(Some((first, final_block.number)));
+        }
+        let filter = self.tail.filter().clone();
+        if self.tail.promote(self.writer, &self.market, final_block.number)?.is_some() {
             self.coverage.add(&filter, first, final_block.number, final_block.hash);
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Puts blocks `first` to `last` on top of the tail.

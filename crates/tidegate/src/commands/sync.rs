@@ -66,6 +66,7 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<Report> {
         logs += follow(&mut syncer, &mut folder, &target, args, &stop).await?;
     } else if args.to_block.is_none() && !stop.load(Ordering::Relaxed) {
         syncer.follow(latest.number, &last).await?;
+        folder.follow(&syncer, last.number).await?;
     }
     Ok(report(&syncer, &folder, &definition, logs))
 }
@@ -251,7 +252,7 @@ async fn look(
         catch_up(syncer, folder, last.number).await?;
     }
     let change = syncer.follow(latest.number, &last).await?;
-    folder.follow(syncer, &change).await?;
+    folder.follow(syncer, last.number).await?;
     Ok(change)
 }
 
@@ -259,6 +260,11 @@ async fn look(
 fn tell(change: &HeadChange) {
     if let Some(to) = change.undone_to.filter(|_| change.undone > 0) {
         say(&format!("reorganised: {} blocks undone, down to block {to}", change.undone));
+    }
+    if let Some((from, to)) = change.doubted {
+        say(&format!(
+            "note: the logs of blocks {from} to {to} were given otherwise the second time; they are read again"
+        ));
     }
     if let Some(last) = change.added.last() {
         say(&format!("block {}: {} new, {} logs", last.number, change.added.len(), change.logs));

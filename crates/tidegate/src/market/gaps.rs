@@ -48,7 +48,7 @@ pub(super) struct Place {
     pub(super) block: u64,
     /// The block's time in seconds.
     pub(super) time: u64,
-    block_hash: B256,
+    pub(super) block_hash: B256,
     transaction: B256,
 }
 
