@@ -63,6 +63,12 @@ impl Coverage {
         }
     }
 
+    /// Whether a contract was asked for by name in any of the files.
+    #[must_use]
+    pub fn knows(&self, address: &Address) -> bool {
+        self.readings.iter().any(|reading| reading.filter.addresses.contains(address))
+    }
+
     /// The last block of each file and its hash, by which to check that all of it is of one history. A block that stands
     /// here twice has two hashes: the files are of two histories.
     #[must_use]

@@ -182,6 +182,16 @@ pub fn anchor(revision: Revision, asset: Address, configuration: &[u8], data: &[
     })
 }
 
+/// A reserve's supply, stable debt and variable debt token, from `getReserveData`; V2 has them one word earlier.
+///
+/// # Errors
+/// The answer is too short, or holds what is no address.
+pub fn tokens(is_v2: bool, data: &[u8]) -> Read<[Address; 3]> {
+    let words = Words::of_answer(data);
+    let first = if is_v2 { 7 } else { 8 };
+    Ok([words.address(first)?, words.address(first + 1)?, words.address(first + 2)?])
+}
+
 /// A stable debt token's totals, from `getSupplyData`.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ mod watch;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use protocol::Address;
 use protocol::chain::ChainId;
 
 pub use backfill::{Backfilled, Step};
@@ -110,10 +111,18 @@ impl<'a> Syncer<'a> {
         &self.watch
     }
 
-    /// Adds contracts to be watched, such as price feeds.
-    pub fn add(&mut self, contracts: &[(protocol::Address, u64)]) {
-        for (address, from) in contracts {
-            self.watch.add(*address, *from);
+    /// Adds contracts that were found by asking the chain as it is now, such as price feeds. On a first sync they are watched from
+    /// the market's first block. Later ones cannot have mattered before the last sync, which found all there were: they are
+    /// watched from where that ended.
+    pub fn add_found(&mut self, contracts: impl IntoIterator<Item = Address>) {
+        let end = self.coverage.boundaries().last().map(|(block, _)| *block);
+        for address in contracts {
+            let is_known = end.is_none() || self.coverage.knows(&address);
+            let from = if is_known { self.watch.first_block() } else { end.unwrap_or(0) };
+            // What a log named is wanted from that log on, and not from earlier.
+            if !self.watch.watches(&address) {
+                self.watch.add(address, from);
+            }
         }
     }
 

@@ -60,6 +60,12 @@ impl Watch {
         is_new
     }
 
+    /// Whether a contract is watched.
+    #[must_use]
+    pub fn watches(&self, address: &Address) -> bool {
+        self.wanted.contains_key(address)
+    }
+
     /// Every contract and its first block.
     #[must_use]
     pub fn wanted(&self) -> Vec<(Address, u64)> {

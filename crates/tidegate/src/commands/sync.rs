@@ -1,5 +1,6 @@
 //! `tidegate sync`: from a chain's nodes to the archive, and on with every new block.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,11 +10,13 @@ use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use protocol::Address;
 use protocol::chain::ChainId;
+use protocol::liquidation::Version;
 use protocol::standing::Standing;
 use source::archive::definition::Definition;
 use source::archive::{Archive, MarketName, Writer};
+use source::decode::reads;
 use source::markets::{Finality, Markets, Network, discover, feeds};
-use source::rpc::{Client, Header};
+use source::rpc::{Answer, Call, Client, Header};
 use source::sync::{Backfilled, HeadChange, Step, Syncer, Watch};
 
 use super::say;
@@ -57,8 +60,11 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<Report> {
         }
     };
     let stop = node::stop_on_interrupt();
-    let watch = watch(&client, &definition, last.number).await?;
+    let Definition { addresses_provider, pool, configurator, oracle, first_block, .. } = definition;
+    let watch = Watch::new(addresses_provider, pool, configurator, &[oracle], first_block);
+    let found = contracts(&client, &definition, last.number).await?;
     let mut syncer = Syncer::open(client, &writer, target.name.clone(), watch, Arc::clone(&stop)).await?;
+    syncer.add_found(found);
     let mut folder = Folder::new(&archive, &target.name, &definition)?;
     let to = args.to_block.unwrap_or(last.number).min(last.number);
     let mut logs = catch_up(&mut syncer, &mut folder, to).await?;
@@ -163,22 +169,23 @@ async fn define(client: &Client, target: &Target, args: &args::Sync, at: u64) ->
     })
 }
 
-/// The market's contracts and everything below its oracle's price sources, as of a block.
-async fn watch(client: &Client, definition: &Definition, at: u64) -> anyhow::Result<Watch> {
+/// What the chain tells of a market's contracts as it is now: the tokens of its reserves, so that one pass reads them all, and
+/// everything below its oracle's price sources.
+async fn contracts(client: &Client, definition: &Definition, at: u64) -> anyhow::Result<BTreeSet<Address>> {
     let found = discover::market(client, definition.addresses_provider, at).await?;
     let sources = found.sources.values().flatten().copied().collect();
-    let feeds = feeds::walk(client, &sources, at).await?;
-    let mut watch = Watch::new(
-        definition.addresses_provider,
-        definition.pool,
-        definition.configurator,
-        &[definition.oracle, found.oracle],
-        definition.first_block,
-    );
-    for feed in feeds.addresses() {
-        watch.add(feed, definition.first_block);
+    let mut all = feeds::walk(client, &sources, at).await?.addresses();
+    all.insert(found.oracle);
+    let reserves = found.reserves.iter().filter(|asset| !asset.is_zero());
+    let call =
+        |asset: &Address| Call { to: found.pool, data: reads::call(reads::RESERVE_DATA, &[reads::word(*asset)]) };
+    let answers = client.calls(at, &reserves.map(call).collect::<Vec<_>>()).await?;
+    for answer in answers {
+        if let Answer::Returned(bytes) = answer {
+            all.extend(reads::tokens(definition.version == Version::V2, &bytes).into_iter().flatten());
+        }
     }
-    Ok(watch)
+    Ok(all)
 }
 
 /// Reads what is missing up to a final block, folds it, and reads what the fold asks for. Returns the logs read.
