@@ -52,6 +52,8 @@ pub(crate) enum Command {
 pub(crate) enum Import {
     /// One row per liquidation: Parquet, CSV or JSON lines
     Liquidations(ImportLiquidations),
+    /// One row per log of a chain, as cryo writes them: what they hold of a market is not read from nodes again
+    Logs(ImportLogs),
 }
 
 /// `import liquidations`.
@@ -87,6 +89,44 @@ pub(crate) struct ImportLiquidations {
     /// Show how the columns are understood and the first rows, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `import logs`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ImportLogs {
+    /// The files; each name says which blocks it covers (ethereum__logs__18000000_to_18000999.parquet)
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The market: a name that `tidegate markets` lists, or a new name together with --provider and --chain
+    #[arg(long, value_name = "NAME")]
+    pub market: String,
+    /// The addresses provider of a market that is in no list
+    #[arg(long, value_name = "ADDRESS")]
+    pub provider: Option<String>,
+    /// Its chain, by name or number
+    #[arg(long, value_name = "CHAIN")]
+    pub chain: Option<String>,
+    /// The market's first block, where no node can tell it
+    #[arg(long, value_name = "BLOCK")]
+    pub from_block: Option<u64>,
+    /// The blocks that the file covers, both ends included, where its name does not say it
+    #[arg(long, value_name = "FROM-TO")]
+    pub blocks: Option<String>,
+    /// Take your word that the files hold every log of the market in their blocks, although they show no sign of it
+    #[arg(long)]
+    pub complete: bool,
+    /// The files were written for these contracts alone; what others wrote is read from nodes
+    #[arg(long, value_delimiter = ',', value_name = "ADDRESS")]
+    pub contract: Vec<String>,
+    /// Blocks below the tip that count as final, where the chain does not say it
+    #[arg(long, value_name = "BLOCKS")]
+    pub finality: Option<u64>,
+    /// More markets and chains, or other endpoints: a file like the embedded registry
+    #[arg(long, value_name = "FILE")]
+    pub markets: Option<PathBuf>,
+    /// Who is asked for the hashes and times of blocks.
+    #[command(flatten)]
+    pub nodes: Nodes,
 }
 
 /// In what amounts are given.

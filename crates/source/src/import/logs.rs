@@ -113,6 +113,11 @@ impl Unstamped {
         self.logs.is_empty()
     }
 
+    /// The logs as the file has them: their times are zero, and so are their blocks' hashes where the file has none.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Log<'_>> + ExactSizeIterator {
+        self.logs.iter()
+    }
+
     /// The blocks whose headers are needed, each once, in order.
     #[must_use]
     pub fn blocks(&self) -> Vec<u64> {

@@ -3,6 +3,7 @@
 pub(crate) mod datasets;
 pub(crate) mod demo;
 pub(crate) mod import;
+pub(crate) mod import_logs;
 pub(crate) mod liquidations;
 pub(crate) mod markets;
 pub(crate) mod positions;
@@ -26,6 +27,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Demo(demo) => demo::run(demo),
         Command::Import { what: args::Import::Liquidations(import) } => import::run(&args.archive, import),
+        Command::Import { what: args::Import::Logs(import) } => import_logs::run(&args.archive, import),
         Command::Sync(sync) => sync::run(&args.archive, sync),
         Command::Positions(positions) => positions::run(&args.archive, positions),
         Command::Verify(verify) => verify::run(&args.archive, verify),

@@ -36,12 +36,12 @@ pub(crate) fn run(archive: &Path, args: &args::Sync) -> anyhow::Result<()> {
 }
 
 /// A market and how its chain is reached.
-struct Target {
-    name: MarketName,
-    chain: ChainId,
+pub(super) struct Target {
+    pub(super) name: MarketName,
+    pub(super) chain: ChainId,
     provider: Address,
     hint: Option<u64>,
-    network: Network,
+    pub(super) network: Network,
 }
 
 async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<Report> {
@@ -78,7 +78,7 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<Report> {
 }
 
 /// What was typed, what the archive knows, and what the registry knows, in this order.
-fn target(args: &args::Sync, known: Option<&Definition>) -> anyhow::Result<Target> {
+pub(super) fn target(args: &args::Sync, known: Option<&Definition>) -> anyhow::Result<Target> {
     let owned;
     let markets = match &args.markets {
         Some(file) => {
@@ -129,7 +129,7 @@ fn unknown(markets: &Markets, name: &str) -> String {
 }
 
 /// The newest block and the newest final one.
-async fn ends(client: &Client, target: &Target, args: &args::Sync) -> anyhow::Result<(Header, Header)> {
+pub(super) async fn ends(client: &Client, target: &Target, args: &args::Sync) -> anyhow::Result<(Header, Header)> {
     let tip = client.tip().await?;
     for (host, block) in &tip.behind {
         say(&format!("note: {host} is behind: it has got to block {block}, others to {}", tip.latest.number));
@@ -147,7 +147,7 @@ async fn ends(client: &Client, target: &Target, args: &args::Sync) -> anyhow::Re
 }
 
 /// Finds everything about a market by its provider.
-async fn define(client: &Client, target: &Target, args: &args::Sync, at: u64) -> anyhow::Result<Definition> {
+pub(super) async fn define(client: &Client, target: &Target, args: &args::Sync, at: u64) -> anyhow::Result<Definition> {
     let found = discover::market(client, target.provider, at).await?;
     let first_block = match args.from_block {
         Some(block) => block,
@@ -171,7 +171,7 @@ async fn define(client: &Client, target: &Target, args: &args::Sync, at: u64) ->
 
 /// What the chain tells of a market's contracts as it is now: the tokens of its reserves, so that one pass reads them all, and
 /// everything below its oracle's price sources.
-async fn contracts(client: &Client, definition: &Definition, at: u64) -> anyhow::Result<BTreeSet<Address>> {
+pub(super) async fn contracts(client: &Client, definition: &Definition, at: u64) -> anyhow::Result<BTreeSet<Address>> {
     let found = discover::market(client, definition.addresses_provider, at).await?;
     let sources = found.sources.values().flatten().copied().collect();
     let mut all = feeds::walk(client, &sources, at).await?.addresses();
