@@ -97,7 +97,13 @@ impl Drop for Anvil {
 impl Anvil {
     /// Starts a node and waits until it listens.
     pub fn start(binary: &Path, options: Options) -> Result<Self> {
+        Self::start_with(binary, options, &[])
+    }
+
+    /// The same with more arguments of anvil's own, such as `--ipc=PATH`.
+    pub fn start_with(binary: &Path, options: Options, more: &[&str]) -> Result<Self> {
         let mut command = Command::new(binary);
+        command.args(more);
         command.args("--port 0 --host 127.0.0.1 --accounts 0 --no-mining --order fifo --auto-impersonate".split(' '));
         command.args("--disable-pool-balance-checks --gas-price 0 --base-fee 0 --gas-limit 1000000000".split(' '));
         command.args("--disable-code-size-limit --no-request-size-limit --color never".split(' '));

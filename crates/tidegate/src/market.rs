@@ -138,6 +138,8 @@ impl Folder {
         loop {
             match self.fold(to)? {
                 Came::There => break,
+                // What was read so far is kept, and the next run goes on from there.
+                Came::Needs(_) if syncer.is_stopped() => return Ok(()),
                 Came::Needs(wanted) => self.bring(syncer, &wanted).await?,
             }
         }

@@ -25,20 +25,35 @@ pub(crate) async fn connect(
     network: Option<&Network>,
     archive: &Path,
 ) -> anyhow::Result<Client> {
+    let (endpoints, mut options) = choose(chain, nodes, network)?;
+    options.limits = Some(archive.join("endpoints"));
+    if nodes.rpc.is_empty() {
+        let hosts: Vec<&str> = endpoints.iter().map(Endpoint::host).collect();
+        crate::commands::say(&format!(
+            "note: no --rpc was given, so public endpoints are asked, each at most {POLITE} things at a time: {}",
+            hosts.join(", ")
+        ));
+    }
+    let client = Client::connect(chain, endpoints, options).await?;
+    for (host, found) in client.refused() {
+        crate::commands::say(&format!("note: {host} serves {found} and is left out"));
+    }
+    Ok(client)
+}
+
+/// Questions that are open at a public endpoint, which is everyone's.
+const POLITE: u32 = 4;
+
+/// Who is asked, and how.
+fn choose(chain: ChainId, nodes: &Nodes, network: Option<&Network>) -> anyhow::Result<(Vec<Endpoint>, Options)> {
     let public = network.map(|network| network.endpoints.as_slice()).unwrap_or_default();
     let named = if nodes.rpc.is_empty() { public } else { nodes.rpc.as_slice() };
     if named.is_empty() {
         bail!("no endpoint is known for {chain}; name one with --rpc URL (several may be given)");
     }
     let endpoints = named.iter().map(|text| Endpoint::parse(text)).collect::<Result<Vec<_>, _>>()?;
-    let options = Options {
-        max_requests: nodes.max_requests,
-        limits: Some(archive.join("endpoints")),
-        // Public endpoints are shared by everyone.
-        concurrency: if nodes.rpc.is_empty() { 4 } else { Options::default().concurrency },
-        ..Options::default()
-    };
-    Ok(Client::connect(chain, endpoints, options).await?)
+    let concurrency = if nodes.rpc.is_empty() { POLITE } else { Options::default().concurrency };
+    Ok((endpoints, Options { max_requests: nodes.max_requests, concurrency, ..Options::default() }))
 }
 
 /// The newest block that is final: by the chain's own tag, or else as many blocks below the tip as the registry says.
@@ -70,4 +85,40 @@ pub(crate) fn stop_on_interrupt() -> Arc<AtomicBool> {
         }
     });
     stop
+}
+
+#[cfg(test)]
+mod tests {
+    use source::markets::Markets;
+
+    use super::*;
+
+    fn nodes(rpc: &[&str]) -> Nodes {
+        Nodes { rpc: rpc.iter().map(|url| (*url).to_owned()).collect(), max_requests: Some(7) }
+    }
+
+    #[test]
+    fn public_endpoints_are_asked_where_none_is_named_and_politely() {
+        for market in Markets::embedded().iter() {
+            let network = Markets::embedded().network(market.chain).unwrap();
+            let (endpoints, options) = choose(market.chain, &nodes(&[]), Some(network)).unwrap();
+            let shown = endpoints.iter().map(ToString::to_string);
+            let hosts = shown.zip(&network.endpoints).all(|(host, url)| url.starts_with(&host));
+            assert!(hosts && endpoints.len() == network.endpoints.len(), "{}", market.name);
+            assert_eq!((options.concurrency, options.max_requests), (POLITE, Some(7)));
+        }
+    }
+
+    #[test]
+    fn whoever_is_named_is_asked_alone_and_nobody_known_is_an_error() {
+        let network = Markets::embedded().network(ChainId(1)).unwrap();
+        let named = nodes(&["http://127.0.0.1:1", "ws://127.0.0.1:2#weight=3"]);
+        let (endpoints, options) = choose(ChainId(1), &named, Some(network)).unwrap();
+        let hosts: Vec<&str> = endpoints.iter().map(Endpoint::host).collect();
+        assert_eq!((hosts, options.concurrency), (vec!["127.0.0.1:1", "127.0.0.1:2"], Options::default().concurrency));
+        for network in [None, Some(&Network::unknown(ChainId(31_337)))] {
+            let error = choose(ChainId(31_337), &nodes(&[]), network).err().unwrap().to_string();
+            assert!(error.contains("31337") && error.contains("--rpc URL"), "{error}");
+        }
+    }
 }

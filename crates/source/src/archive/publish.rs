@@ -78,8 +78,9 @@ impl PendingFile {
         for (key, value) in footer.to_pairs() {
             self.writer.append_key_value_metadata(parquet::file::metadata::KeyValue::new(key, value));
         }
-        let file = self.writer.into_inner().map_err(|cause| Error::parquet(&self.hidden.0, cause))?;
-        file.sync_all().while_trying_to("flush to the disk", &self.hidden.0)?;
+        // Taking the file out of its writer would hide the system's refusal in words.
+        self.writer.finish().map_err(|cause| Error::parquet(&self.hidden.0, cause))?;
+        self.writer.inner().sync_all().while_trying_to("flush to the disk", &self.hidden.0)?;
         Ok(FinishedFile { hidden: self.hidden, folder: self.folder })
     }
 

@@ -386,13 +386,13 @@ impl fmt::Debug for Client {
 }
 
 impl Inner {
-    /// At least one endpoint serves the chain; whoever cannot be reached has as many attempts as there are.
+    /// At least one endpoint serves the chain; while none was reached, a few attempts are made and no more.
     async fn check_chains(&self) -> Result<()> {
         let checks = join_all(self.lanes.iter().map(|lane| lane.check_chain(self.chain))).await;
         if checks.iter().any(std::result::Result::is_ok) {
             return Ok(());
         }
-        Round::new(self, "eth_chainId", None).lane().await.map(drop)
+        Round::first(self, "eth_chainId").lane().await.map(drop)
     }
 
     async fn headers(&self, blocks: &[u64]) -> Result<Vec<Header>> {

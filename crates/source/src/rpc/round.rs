@@ -12,6 +12,9 @@ use crate::{Error, Result};
 /// Replies that cannot be answers, of one endpoint to one question, after which only others are asked.
 const MALFORMED: u8 = 3;
 
+/// Attempts, to all endpoints together, after which those that never answered are given up.
+const FIRST_CONTACT: u32 = 5;
+
 /// A block this close to an endpoint's newest may be missing for a moment: many endpoints are several nodes.
 const FRESH: u64 = 64;
 
@@ -25,6 +28,8 @@ pub(super) struct Round<'c> {
     malformed: Vec<u8>,
     attempts: u32,
     most_attempts: u32,
+    /// Nobody has ever answered, so that a wrong address is likelier than a bad moment.
+    is_first_contact: bool,
     last: Option<(usize, Fault)>,
 }
 
@@ -39,8 +44,15 @@ impl<'c> Round<'c> {
             malformed: vec![0; count],
             attempts: 0,
             most_attempts: client.options.attempts.max(1),
+            is_first_contact: false,
             last: None,
         }
+    }
+
+    /// The same where nobody has answered anything yet: whoever mistyped an address is told within seconds. An endpoint that
+    /// says it is busy is there, and waited for as ever.
+    pub(super) fn first(client: &'c Inner, method: &str) -> Self {
+        Self { is_first_contact: true, ..Self::new(client, method, None) }
     }
 
     /// The same, for one endpoint alone, which is asked only so often.
@@ -74,6 +86,9 @@ impl<'c> Round<'c> {
         let place = permit.lane;
         let lane = &self.client.lanes[place];
         lane.note_fault(&fault);
+        if self.is_first_contact && matches!(fault, Fault::Fleeting(_) | Fault::Malformed(_)) {
+            self.most_attempts = self.most_attempts.min(FIRST_CONTACT);
+        }
         match &fault {
             Fault::Fleeting(_) => {
                 self.attempts += 1;

@@ -138,7 +138,9 @@ impl<'a> Syncer<'a> {
         self.coverage.complete_to(&self.watch.wanted(), &crate::decode::topics(), to)
     }
 
-    fn is_stopped(&self) -> bool {
+    /// Whether it was told to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 }

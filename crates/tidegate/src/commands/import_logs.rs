@@ -74,7 +74,7 @@ struct Target<'a> {
 async fn import(folder: &Path, args: &args::ImportLogs, files: Vec<LogFile>) -> anyhow::Result<Report> {
     let archive = Archive::at(folder)?;
     let asked = as_sync(args);
-    let known = Definition::load(&archive, &MarketName::new(&args.market)?)?;
+    let known = sync::known(&archive, &asked)?;
     let target = sync::target(&asked, known.as_ref())?;
     let client = node::connect(target.chain, &args.nodes, Some(&target.network), folder).await?;
     let writer = Writer::open(&archive)?;

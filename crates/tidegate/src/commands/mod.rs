@@ -11,6 +11,7 @@ pub(crate) mod reconcile;
 pub(crate) mod sync;
 pub(crate) mod verify;
 
+use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
@@ -37,6 +38,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Liquidations(liquidations) => liquidations::run(&args.archive, liquidations),
         Command::Reconcile(reconcile) => reconcile::run(&args.archive, reconcile),
     }
+}
+
+/// The user ended the work before its end; what was done is kept.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped before the end; what was read is kept, and the same command goes on from there")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// What the program ends with when a command failed: as shells have it where it was interrupted.
+pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
 }
 
 /// Says on standard error what went wrong, in one line.

@@ -19,7 +19,7 @@ use source::markets::{Finality, Markets, Network, discover, feeds};
 use source::rpc::{Answer, Call, Client, Header};
 use source::sync::{Backfilled, HeadChange, Step, Syncer, Watch};
 
-use super::say;
+use super::{Interrupted, say};
 use crate::args;
 use crate::market::Folder;
 use crate::output::{self, Destination, Format};
@@ -31,8 +31,9 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 
 /// Reads a market.
 pub(crate) fn run(archive: &Path, args: &args::Sync) -> anyhow::Result<()> {
-    let report = node::run(sync(archive, args))?;
-    output::write(&report, &Destination { format: Format::Text, file: None })
+    let (report, is_cut_short) = node::run(sync(archive, args))?;
+    output::write(&report, &Destination { format: Format::Text, file: None })?;
+    if is_cut_short { Err(Interrupted.into()) } else { Ok(()) }
 }
 
 /// A market and how its chain is reached.
@@ -44,9 +45,9 @@ pub(super) struct Target {
     pub(super) network: Network,
 }
 
-async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<Report> {
+async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<(Report, bool)> {
     let archive = Archive::at(folder)?;
-    let known = Definition::load(&archive, &MarketName::new(&args.market)?)?;
+    let known = known(&archive, args)?;
     let target = target(args, known.as_ref())?;
     let client = node::connect(target.chain, &args.nodes, Some(&target.network), folder).await?;
     let writer = Writer::open(&archive)?;
@@ -74,7 +75,16 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<Report> {
         syncer.follow(latest.number, &last).await?;
         folder.follow(&syncer, last.number).await?;
     }
-    Ok(report(&syncer, &folder, &definition, logs))
+    // Whoever follows ends by an interrupt, and has missed nothing.
+    let is_cut_short = folder.at() < Some(to) || (!args.follow && stop.load(Ordering::Relaxed));
+    Ok((report(&syncer, &folder, &definition, logs), is_cut_short))
+}
+
+/// What the archive knows of the market that was named, by whichever of its names.
+pub(super) fn known(archive: &Archive, args: &args::Sync) -> anyhow::Result<Option<Definition>> {
+    let listed = Markets::embedded().by_name(&args.market).filter(|_| args.provider.is_none());
+    let name = listed.map_or(&args.market, |market| &market.name);
+    Ok(Definition::load(archive, &MarketName::new(name)?)?)
 }
 
 /// What was typed, what the archive knows, and what the registry knows, in this order.
@@ -105,7 +115,7 @@ pub(super) fn target(args: &args::Sync, known: Option<&Definition>) -> anyhow::R
         bail!("the archive holds another market under the name {}; choose another name", args.market);
     }
     let listed = listed.filter(|market| market.addresses_provider == provider && market.chain == chain);
-    let name = if known.is_some() { &args.market } else { listed.map_or(&args.market, |market| &market.name) };
+    let name = listed.map_or(&args.market, |market| &market.name);
     let mut network = markets.network(chain).cloned().unwrap_or_else(|| Network::unknown(chain));
     if let Some(depth) = args.finality {
         network.finality = Finality { tag: false, depth };

@@ -592,10 +592,10 @@ fn without_permission_nothing_is_written_and_the_place_is_named() {
 }
 
 /// A small file system of its own; `None`, said, where this system lets nobody mount one.
-struct Mounted<'a>(&'a Path);
+pub(crate) struct Mounted<'a>(&'a Path);
 
 impl<'a> Mounted<'a> {
-    fn at(what: &str, folder: &'a Path, options: &str) -> Option<Self> {
+    pub(crate) fn at(what: &str, folder: &'a Path, options: &str) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder).stderr(Stdio::null());
@@ -606,7 +606,7 @@ impl<'a> Mounted<'a> {
         None
     }
 
-    fn remount(&self, options: &str) {
+    pub(crate) fn remount(&self, options: &str) {
         let mut mount = Command::new("mount");
         assert!(mount.args(["-o", &format!("remount,{options}")]).arg(self.0).status().unwrap().success());
     }

@@ -9,9 +9,13 @@ mod demo;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod import_logs;
+#[cfg(test)]
 mod killed;
 #[cfg(test)]
 mod markets;
+#[cfg(test)]
+mod nodes;
 #[cfg(test)]
 mod real_data;
 #[cfg(test)]

@@ -194,10 +194,8 @@ fn cell(array: &ArrayRef, row: usize) -> Option<String> {
         DataType::Float64 => array.as_primitive::<Float64Type>().value(row).to_string(),
         DataType::Decimal128(..) => array.as_primitive::<Decimal128Type>().value_as_string(row),
         DataType::Utf8 => array.as_string::<i32>().value(row).to_owned(),
-        DataType::FixedSizeBinary(_) => {
-            let bytes = array.as_fixed_size_binary().value(row).iter();
-            bytes.fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}"))
-        }
+        DataType::FixedSizeBinary(_) => hex(array.as_fixed_size_binary().value(row)),
+        DataType::Binary => hex(array.as_binary::<i32>().value(row)),
         DataType::Dictionary(..) => {
             let words = array.as_dictionary::<Int32Type>();
             let place = usize::try_from(words.keys().value(row)).unwrap();
@@ -205,6 +203,10 @@ fn cell(array: &ArrayRef, row: usize) -> Option<String> {
         }
         other => panic!("the archive has no column of type {other}"),
     })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Numbers that look random and are the same for the same seed on every machine (SplitMix64).
