@@ -3,12 +3,15 @@
 //! Sources: `LiquidationLogic.executeLiquidationCall`, `_calculateAvailableCollateralToLiquidate`, `_burnDebtTokens`,
 //! `_burnBadDebt`, `ValidationLogic.validateLiquidationCall`; V2's `LendingPoolCollateralManager`.
 
+use std::collections::BTreeMap;
+
 use alloy_primitives::{Address, U256};
 
-use super::account::{AccountData, Block, LIQUIDATION_HEALTH_FACTOR};
-use super::config::{CollateralTerms, ReserveId};
+use super::account::{AccountData, Block, LIQUIDATION_HEALTH_FACTOR, category_of};
+use super::config::{CollateralTerms, EMode, ReserveConfig, ReserveId};
 use super::math::{
-    Bps, Checked, Rounding, Wad, add, div, fits, mul, percent_div, percent_mul, percent_mul_half_up, sub, unit, value,
+    Bps, Checked, Ray, Rounding, Wad, add, div, fits, mul, percent_div, percent_mul, percent_mul_half_up, sub, unit,
+    value,
 };
 use super::pool::Pool;
 use super::refusal::{Allowed, Refusal};
@@ -139,6 +142,87 @@ impl Pair {
         value(amount, self.debt_price, self.debt_decimals, rounding)
     }
 }
+
+/// By which terms one borrower's collateral is liquidated, as his category and the reserve have them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiquidationTerms {
+    /// What the liquidator gets for what he repays, 10,500 for 5 % more.
+    pub bonus: Bps,
+    /// The treasury's share of the bonus.
+    pub protocol_fee: Bps,
+    /// The category whose own price the collateral takes, if that price is not zero (3.0, 3.1).
+    pub collateral_category: Option<u8>,
+    /// The same for the debt, which takes it even if it is not in the category.
+    pub debt_category: Option<u8>,
+}
+
+impl LiquidationTerms {
+    /// The terms of a borrower in category `e_mode` (0 for none) whose collateral is the reserve `id`.
+    #[must_use]
+    pub fn of(
+        revision: Revision,
+        e_modes: &BTreeMap<u8, EMode>,
+        e_mode: u8,
+        id: ReserveId,
+        collateral: &ReserveConfig,
+    ) -> Self {
+        let rules = revision.rules();
+        let category = category_of(rules, e_modes, e_mode);
+        let priced = category.filter(|(_, category)| category.has_price_source).map(|(number, _)| number);
+        let takes_fee = rules.liquidation != LiquidationOrder::V2;
+        Self {
+            bonus: CollateralTerms::of(rules, id, collateral, category).liquidation_bonus,
+            protocol_fee: if takes_fee { collateral.liquidation_protocol_fee } else { Bps(0) },
+            collateral_category: priced.filter(|number| collateral.e_mode_category == *number),
+            debt_category: priced,
+        }
+    }
+
+    /// How much of seized collateral, the treasury's fee included, is bonus.
+    ///
+    /// # Errors
+    /// A product leaves 256 bits, or there is no bonus to divide by.
+    pub fn bonus_in(&self, revision: Revision, seized: U256) -> Checked<U256> {
+        let rounding = revision.rules().liquidation.rounding();
+        sub(seized, percent_div(seized, self.bonus, rounding.without_bonus)?)
+    }
+
+    /// The treasury's fee, given what the liquidator received, the scaled supply that moved to the treasury at `index`,
+    /// and how the supply token scales. A scaled amount stands for several amounts that round to it; of these the fee is
+    /// the one that the pool computes from the collateral it makes together with what was received. Where it is none of
+    /// them, there was not enough left for it, and all that was left moved.
+    ///
+    /// # Errors
+    /// A product leaves 256 bits.
+    pub fn fee_paid(
+        &self,
+        revision: Revision,
+        scaling: Scaling,
+        received: U256,
+        (scaled, index): (U256, Ray),
+    ) -> Checked<U256> {
+        if scaled.is_zero() {
+            return Ok(U256::ZERO);
+        }
+        let rounding = revision.rules().liquidation.rounding();
+        let worth = scaling.supply_balance(scaled, index)?;
+        // Nearest first. An index of a few units leaves this many amounts to choose from.
+        for distance in 0..=MOST_AMOUNTS_OF_ONE_SCALED {
+            let distance = U256::from(distance);
+            for fee in [worth.checked_sub(distance), worth.checked_add(distance)].into_iter().flatten() {
+                let computed =
+                    percent_mul(self.bonus_in(revision, add(received, fee)?)?, self.protocol_fee, rounding.fee)?;
+                if computed == fee && scaling.withdrawn(fee, index)? == scaled {
+                    return Ok(fee);
+                }
+            }
+        }
+        Ok(worth)
+    }
+}
+
+/// How far from a scaled amount's worth the amounts can be that round to it.
+const MOST_AMOUNTS_OF_ONE_SCALED: u32 = 8;
 
 /// Which way the amounts of a liquidation round.
 struct LiquidationRounding {
