@@ -10,6 +10,7 @@
 //! <archive>/reads/market=<name>/<from>-<to>-<id>.parquet                   what nodes answered to calls
 //! <archive>/transactions/market=<name>/<from>-<to>-<id>.parquet            transactions that matter, with their receipts
 //! <archive>/proofs/market=<name>/<from>-<to>-<id>.parquet                  what was found when logs were checked
+//! <archive>/tables/market=<name>/liquidations.parquet                      the market's liquidations, made from the above
 //! ```
 //!
 //! Invariants:
@@ -31,6 +32,7 @@ pub mod reads;
 pub mod reconciliations;
 pub mod rejects;
 pub mod scan;
+pub mod synced;
 pub mod transactions;
 
 use std::collections::BTreeSet;
@@ -129,21 +131,33 @@ impl Archive {
         &self.root
     }
 
-    /// The names of all imported datasets, sorted.
+    /// The names of all datasets, sorted: what was imported, and synced markets whose tables were made.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// A folder cannot be read.
     pub fn datasets(&self) -> Result<Vec<DatasetName>> {
+        let mut datasets = BTreeSet::new();
         let names = entries(&self.root.join("imports"))?;
-        Ok(names.iter().filter_map(|name| DatasetName::new(name.strip_prefix("dataset=")?).ok()).collect())
+        datasets.extend(names.iter().filter_map(|name| DatasetName::new(name.strip_prefix("dataset=")?).ok()));
+        let tables = self.root.join("tables");
+        let made = entries(&tables)?.into_iter().filter(|name| synced::is_in(&tables.join(name)));
+        datasets.extend(made.filter_map(|name| DatasetName::new(name.strip_prefix("market=")?).ok()));
+        Ok(datasets.into_iter().collect())
+    }
+
+    /// The synced market that a dataset is, if it is one; what it is made of is in [`synced`].
+    #[must_use]
+    pub fn synced_market(&self, dataset: &DatasetName) -> Option<MarketName> {
+        let market = MarketName(dataset.0.clone());
+        synced::is_in(&self.synced_folder(&market)).then_some(market)
     }
 
     /// The finished files of one table of a dataset, sorted by name, with their footers.
     ///
     /// # Errors
-    /// A file is unreadable or of a later layout.
+    /// A file is unreadable or of a later layout; or both a synced market and what was imported have the name.
     pub fn files(&self, dataset: &DatasetName, table: Table) -> Result<Vec<DataFile>> {
-        self.files_in(&self.folder(dataset, table), &TimeRange::ALL)
+        self.files_within(dataset, table, &TimeRange::ALL)
     }
 
     /// The same, less the files whose names tell that they hold no row of the range; those are not even opened.
@@ -151,7 +165,18 @@ impl Archive {
     /// # Errors
     /// A file is unreadable or of a later layout.
     pub fn files_within(&self, dataset: &DatasetName, table: Table, range: &TimeRange) -> Result<Vec<DataFile>> {
-        self.files_in(&self.folder(dataset, table), range)
+        let imported = self.files_in(&self.folder(dataset, table), range)?;
+        let market = self.synced_market(dataset).filter(|_| table == Table::Liquidations);
+        let Some(market) = market else {
+            return Ok(imported);
+        };
+        if self.folder(dataset, table).exists() {
+            return Err(Error::Unfit {
+                what: format!("both a synced market and an imported dataset are called {dataset}"),
+                advice: format!("rename the folder imports/dataset={dataset}: its files name no dataset that counts"),
+            });
+        }
+        Ok(synced::file(self, &market)?.into_iter().collect())
     }
 
     /// The reconciliations on record.
@@ -213,6 +238,12 @@ impl Archive {
         self.root.join(table.word()).join(format!("market={market}"))
     }
 
+    /// Where what is made from a market's logs lies.
+    #[must_use]
+    pub fn synced_folder(&self, market: &MarketName) -> PathBuf {
+        self.root.join("tables").join(format!("market={market}"))
+    }
+
     pub(crate) fn reconciliations_folder(&self) -> PathBuf {
         self.root.join("proofs").join(Table::Reconciliations.word())
     }
@@ -265,6 +296,7 @@ impl Writer {
             for table in Table::OF_A_MARKET {
                 publish::sweep(&archive.market_folder(&market, table))?;
             }
+            publish::sweep(&archive.synced_folder(&market))?;
         }
         Ok(Self { archive: archive.clone(), _lock: lock })
     }

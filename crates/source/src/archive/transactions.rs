@@ -238,6 +238,30 @@ pub fn load(archive: &Archive, market: &MarketName, from: u64, to: u64) -> Resul
     Ok(held.into_values().collect())
 }
 
+/// Which transactions are on file, by hash, with all reasons they were kept for: less to read than [`load`].
+///
+/// # Errors
+/// A file is damaged.
+pub fn held(archive: &Archive, market: &MarketName) -> Result<BTreeMap<B256, Reasons>> {
+    let mut held: BTreeMap<B256, Reasons> = BTreeMap::new();
+    for file in archive.market_files(market, Table::Transactions)? {
+        for chunk in Scan::of(&["transaction", "why"]).chunks(std::slice::from_ref(&file)) {
+            for batch in chunk.read()? {
+                let batch = batch?;
+                let columns = Columns { path: &file.path, batch: &batch };
+                let (hashes, why) = (columns.full_bytes::<32>("transaction")?, columns.full::<StringArray>("why")?);
+                for (row, hash) in hashes.iter().enumerate() {
+                    let reasons = Reasons::from_words(why.value(row));
+                    let reasons = reasons.ok_or_else(|| damaged(&file.path, "a reason that is none"))?;
+                    let known = held.entry(B256::new(*hash)).or_default();
+                    *known = known.and(reasons);
+                }
+            }
+        }
+    }
+    Ok(held)
+}
+
 fn unfit(transaction: &Transaction, what: &str) -> Error {
     Error::Unfit {
         what: format!("transaction {} of block {} {what}", transaction.index, transaction.block),

@@ -10,7 +10,7 @@ mod cell;
 mod convert;
 mod events;
 mod input;
-mod key;
+pub(crate) mod key;
 pub mod logs;
 mod mapping;
 mod moment;

@@ -74,6 +74,12 @@ pub struct Outcome {
 pub fn run(plan: &Plan, tokens: &Tokens, writer: &Writer, progress: &mut dyn FnMut(Progress)) -> Result<Outcome> {
     let sha256 = sha256_of(plan.path())?;
     let archive = writer.archive();
+    if archive.synced_market(&plan.settings.dataset).is_some() {
+        return Err(Error::Unfit {
+            what: format!("{} is a synced market, and what is imported is kept apart from it", plan.settings.dataset),
+            advice: "name another --dataset; `tidegate reconcile` compares the two".to_owned(),
+        });
+    }
     let held = archive.files(&plan.settings.dataset, Table::Liquidations)?;
     if let Some(file) = held.iter().find(|file| file.footer.note("source_sha256") == Some(&sha256)) {
         return already_imported(plan, file);

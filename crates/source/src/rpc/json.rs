@@ -250,12 +250,12 @@ fn quantity_of(text: &[u8]) -> Option<u64> {
 }
 
 /// `0x1b4`: at most 64 bits, with leading zeros or not.
-pub(super) fn quantity(text: &str) -> Option<u64> {
+pub(crate) fn quantity(text: &str) -> Option<u64> {
     quantity_of(text.as_bytes())
 }
 
 /// `0x1b4`: at most 128 bits, with leading zeros or not.
-pub(super) fn quantity_u128(text: &str) -> Option<u128> {
+pub(crate) fn quantity_u128(text: &str) -> Option<u128> {
     let digits = text.strip_prefix("0x")?;
     // The standard library would take a sign.
     let is_hex = digits.len() <= 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -263,7 +263,7 @@ pub(super) fn quantity_u128(text: &str) -> Option<u128> {
 }
 
 /// `0x` and exactly `N` bytes.
-pub(super) fn fixed<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn fixed<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.strip_prefix("0x")?;
     let mut bytes = [0; N];
     // The decoder would take a second prefix.
@@ -273,7 +273,7 @@ pub(super) fn fixed<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 /// `0x` and any number of whole bytes.
-pub(super) fn bytes(text: &str) -> Option<Bytes> {
+pub(crate) fn bytes(text: &str) -> Option<Bytes> {
     let digits = text.strip_prefix("0x")?;
     if digits.starts_with("0x") {
         return None;

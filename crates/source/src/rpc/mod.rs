@@ -14,7 +14,7 @@ mod endpoint;
 mod fault;
 mod fetch;
 mod header;
-mod json;
+pub(crate) mod json;
 mod lane;
 mod limits;
 mod logs;

@@ -8,13 +8,15 @@
 //! * [`Watch`]: which contracts write a market's logs;
 //! * [`Syncer::backfill`]: everything up to a block that is final;
 //! * [`Syncer::follow`]: the blocks after it, reorganisations undone;
-//! * [`reads`]: what contracts are asked at a block, kept beside the logs.
+//! * [`reads`]: what contracts are asked at a block, kept beside the logs;
+//! * [`transactions`]: those that liquidate, and what stands around them in their blocks.
 //!
 //! What this module does not do: it folds nothing. What the fold finds missing, it is told as a [`ReadKey`](crate::archive::reads::ReadKey).
 
 mod backfill;
 mod follow;
 pub mod reads;
+pub mod transactions;
 mod watch;
 
 use std::sync::Arc;
@@ -103,6 +105,12 @@ impl<'a> Syncer<'a> {
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Where what is read goes.
+    #[must_use]
+    pub fn writer(&self) -> &'a Writer {
+        self.writer
     }
 
     /// Which contracts are watched, as far as is known by now.

@@ -1,8 +1,10 @@
 //! What contracts are asked at a block, kept beside the logs.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures_util::{StreamExt as _, stream};
 use protocol::B256;
 use protocol::time::TimeUs;
 
@@ -10,6 +12,9 @@ use super::Syncer;
 use crate::Result;
 use crate::archive::reads::{Answer, Answered, ReadKey, Reads};
 use crate::rpc::{Call, Client};
+
+/// Blocks that are asked about at a time: their answers do not depend on one another.
+const BLOCKS_AT_ONCE: usize = 8;
 
 impl Syncer<'_> {
     /// Asks what `known` has no answer to, about blocks that are final; keeps the answers in the archive and adds them to
@@ -72,16 +77,21 @@ pub async fn ask_receipts(
 /// # Errors
 /// No node has the state of a block, or answers as it should. The answers before it are there.
 pub async fn ask(client: &Client, wanted: &[ReadKey], into: &mut Reads) -> Result<()> {
-    let mut by_block: BTreeMap<u64, Vec<&ReadKey>> = BTreeMap::new();
+    let mut by_block: BTreeMap<u64, Vec<ReadKey>> = BTreeMap::new();
     for key in wanted {
-        by_block.entry(key.block).or_default().push(key);
+        by_block.entry(key.block).or_default().push(key.clone());
     }
-    for (block, keys) in by_block {
+    let of_block = |(block, keys): (u64, Vec<ReadKey>)| async move {
         let calls: Vec<Call> = keys.iter().map(|key| Call { to: key.target, data: key.data.clone() }).collect();
         let answers = client.calls(block, &calls).await?;
+        Ok::<_, crate::Error>((keys, answers))
+    };
+    let mut answered = pin!(stream::iter(by_block).map(of_block).buffered(BLOCKS_AT_ONCE));
+    while let Some(answer) = answered.next().await {
+        let (keys, answers) = answer?;
         for (key, answer) in keys.into_iter().zip(answers) {
             let answered = Answered { answer, host: client.hosts().into(), read_at: now() };
-            into.insert(key.clone(), answered)?;
+            into.insert(key, answered)?;
         }
     }
     Ok(())
