@@ -1,6 +1,8 @@
 //! A synced market, folded: the archive's logs become the engine's book, and what the fold asks for is brought.
 
 mod gaps;
+pub(crate) mod taken;
+pub(crate) mod valued;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,10 +26,14 @@ use source::log::Log;
 use source::sync::{Syncer, Watch, reads as ask};
 
 use self::gaps::{Around, Filling, Place};
+use self::taken::{Collector, Taken};
+use self::valued::{Assets, Values};
 use crate::text;
 
 /// The longest symbol that is read.
 const LONGEST_SYMBOL: usize = 32;
+/// Questions about prices whose answers go into one file.
+const READS_PER_FILE: usize = 4_096;
 
 /// A market being folded, block by block.
 pub(crate) struct Folder {
@@ -45,6 +51,9 @@ pub(crate) struct Folder {
     waiting: Option<Pending>,
     /// How to take the blocks back that are not final, by block, each with its hash.
     journal: BTreeMap<u64, (B256, Vec<Change>)>,
+    liquidations: Collector,
+    /// How many liquidations the table on file was made of.
+    pub(crate) told: Option<usize>,
     rejects: u64,
     foreign: u64,
 }
@@ -77,6 +86,8 @@ impl Folder {
             at: None,
             waiting: None,
             journal: BTreeMap::new(),
+            liquidations: Collector::default(),
+            told: None,
             rejects: 0,
             foreign: 0,
         })
@@ -168,18 +179,58 @@ impl Folder {
         Ok(())
     }
 
+    /// The liquidations up to a block that was folded whole, and what values them.
+    pub(crate) fn liquidations(&mut self, to: u64) -> (&[Taken], Values<'_>) {
+        let view = self.book.snapshot();
+        let listed =
+            view.listed().iter().map(|listed| (listed.contracts.asset, &listed.config, listed.is_config_known));
+        let assets = Assets::of(&self.definition, listed, &self.reads);
+        (self.liquidations.up_to(to), Values { definition: &self.definition, reads: &self.reads, assets })
+    }
+
+    /// Reads what values the liquidations up to a final block, and keeps it.
+    pub(crate) async fn read_prices(&mut self, syncer: &Syncer<'_>, to: u64) -> source::Result<()> {
+        let (taken, values) = self.liquidations(to);
+        let prices = valued::price_keys(taken, &values.assets);
+        self.read_some(syncer, &prices).await?;
+        let (taken, values) = self.liquidations(to);
+        let feeds = valued::feed_keys(taken, values.reads);
+        self.read_some(syncer, &feeds).await
+    }
+
+    /// Reads in portions, so that little is lost when the program is killed.
+    async fn read_some(&mut self, syncer: &Syncer<'_>, wanted: &[ReadKey]) -> source::Result<()> {
+        for some in self.reads.missing(wanted).chunks(READS_PER_FILE) {
+            syncer.read(some, &mut self.reads).await?;
+        }
+        Ok(())
+    }
+
+    /// Folds logs up to a block without a node, as far as liquidations need it: what only valuing accounts needs may be missing.
+    pub(crate) fn advance_for_liquidations(&mut self, to: u64) -> anyhow::Result<()> {
+        if let Came::Needs(wanted) = self.fold(to)? {
+            let is_left_out = self.waiting.is_none();
+            if !is_left_out {
+                return Err(self.never_read(&wanted));
+            }
+        }
+        Ok(())
+    }
+
+    fn never_read(&self, wanted: &[ReadKey]) -> anyhow::Error {
+        let first = wanted.first().map_or(0, |key| key.block);
+        anyhow::anyhow!(
+            "{}: what contracts answered at block {first} was never read; run `tidegate sync --market {}` again",
+            self.market,
+            self.market
+        )
+    }
+
     /// Folds what the archive holds up to a block, without a node.
     pub(crate) fn advance_offline(&mut self, to: u64) -> anyhow::Result<()> {
         match self.fold(to)? {
             Came::There => Ok(()),
-            Came::Needs(wanted) => {
-                let first = wanted.first().map_or(0, |key| key.block);
-                bail!(
-                    "{}: what contracts answered at block {first} was never read; run `tidegate sync --market {}` again",
-                    self.market,
-                    self.market
-                )
-            }
+            Came::Needs(wanted) => Err(self.never_read(&wanted)),
         }
     }
 
@@ -232,7 +283,10 @@ impl Folder {
     fn take(&mut self, pending: Pending) -> anyhow::Result<Option<Vec<ReadKey>>> {
         loop {
             let gap = match self.book.apply(&pending.event) {
-                Ok(_) => return Ok(None),
+                Ok(_) => {
+                    self.observe(&pending);
+                    return Ok(None);
+                }
                 Err(gap) => gap,
             };
             if let Gap::UnknownContract { .. } = gap {
@@ -249,6 +303,11 @@ impl Folder {
                 }
             }
         }
+    }
+
+    fn observe(&mut self, pending: &Pending) {
+        let (book, oracle) = (&self.book, self.definition.oracle);
+        self.liquidations.observe(&pending.event, &pending.place, oracle, || book.snapshot());
     }
 
     fn apply_all(&mut self, events: &[Event]) -> anyhow::Result<()> {

@@ -29,7 +29,7 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
             ("origin", Unit::Text),
         ],
     );
-    let mut weakest = None;
+    let (mut weakest, mut notes) = (None, Vec::new());
     for dataset in archive.datasets()? {
         let files = archive.files(&dataset, ArchiveTable::Liquidations)?;
         let rejects = archive.files(&dataset, ArchiveTable::Rejects)?;
@@ -55,12 +55,13 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
                 note("origin"),
             ]);
         }
+        if let Some(market) = archive.synced_market(&dataset) {
+            notes.extend(super::rebuild::notes(archive, &market)?);
+        }
     }
-    let notes = if table.rows.is_empty() {
-        vec!["Nothing is imported yet: `tidegate import liquidations FILE --amounts tokens`.".to_owned()]
-    } else {
-        Vec::new()
-    };
+    if table.rows.is_empty() {
+        notes.push("Nothing is imported yet: `tidegate import liquidations FILE --amounts tokens`.".to_owned());
+    }
     Ok(Report {
         title: format!("Datasets in {}", archive.root().display()),
         standing: weakest.unwrap_or(Standing::Assumed),

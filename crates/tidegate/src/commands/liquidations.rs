@@ -91,26 +91,35 @@ fn sources(archive: &Archive, args: &Liquidations, filter: &Filter) -> anyhow::R
     let names = names(archive, args)?;
     if names.is_empty() {
         bail!(
-            "{}: this archive holds nothing yet; run `tidegate import liquidations FILE --amounts tokens`, or `tidegate demo`",
+            "{}: this archive holds nothing yet; run `tidegate import liquidations FILE --amounts tokens`, `tidegate sync --market NAME`, or `tidegate demo`",
             archive.root().display()
         );
     }
     let mut datasets: Vec<_> =
         names.iter().map(|name| super::dataset(archive, name, &filter.range)).collect::<anyhow::Result<_>>()?;
+    let mut notes: Vec<Vec<String>> =
+        datasets.iter().map(|(name, _)| synced_notes(archive, name)).collect::<anyhow::Result<_>>()?;
     if args.combine && datasets.len() > 1 {
         // Of an event in several datasets the row of the first counts, so those that know more of its value come first.
         let unknown = |files: &[DataFile], side| files.iter().any(|file| file.is_empty_throughout(side));
         datasets.sort_by_key(|(_, files)| {
             ["collateral_usd", "debt_usd"].iter().filter(|side| unknown(files, side)).count()
         });
-        return Ok(vec![combine(archive, datasets)?]);
+        let mut combined = combine(archive, datasets)?;
+        combined.notes.extend(notes.drain(..).flatten());
+        return Ok(vec![combined]);
     }
-    let alone = |(name, files): (DatasetName, Vec<DataFile>)| Source {
+    let alone = |((name, files), notes): ((DatasetName, Vec<DataFile>), Vec<String>)| Source {
         name: name.to_string(),
         files: files.into_iter().map(|file| (file, Arc::default())).collect(),
-        notes: Vec::new(),
+        notes,
     };
-    Ok(datasets.into_iter().map(alone).collect())
+    Ok(datasets.into_iter().zip(notes).map(alone).collect())
+}
+
+/// What must be known of a dataset that is a synced market.
+fn synced_notes(archive: &Archive, name: &DatasetName) -> anyhow::Result<Vec<String>> {
+    archive.synced_market(name).map_or(Ok(Vec::new()), |market| super::rebuild::notes(archive, &market))
 }
 
 /// The datasets asked for, each once; where none is named, all that hold liquidations.

@@ -7,6 +7,7 @@ pub(crate) mod import_logs;
 pub(crate) mod liquidations;
 pub(crate) mod markets;
 pub(crate) mod positions;
+pub(crate) mod rebuild;
 pub(crate) mod reconcile;
 pub(crate) mod sync;
 pub(crate) mod verify;
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Sync(sync) => sync::run(&args.archive, sync),
         Command::Positions(positions) => positions::run(&args.archive, positions),
         Command::Verify(verify) => verify::run(&args.archive, verify),
-        Command::Rebuild(_) => anyhow::bail!("not yet"),
+        Command::Rebuild(rebuild) => rebuild::run(&args.archive, rebuild),
         Command::Datasets(output) => datasets::run(&args.archive, output),
         Command::Markets(markets) => markets::run(markets),
         Command::Liquidations(liquidations) => liquidations::run(&args.archive, liquidations),

@@ -19,7 +19,7 @@ use source::markets::{Finality, Markets, Network, discover, feeds};
 use source::rpc::{Answer, Call, Client, Header};
 use source::sync::{Backfilled, HeadChange, Step, Syncer, Watch};
 
-use super::{Interrupted, say};
+use super::{Interrupted, rebuild, say};
 use crate::args;
 use crate::market::Folder;
 use crate::output::{self, Destination, Format};
@@ -212,6 +212,7 @@ async fn catch_up(syncer: &mut Syncer<'_>, folder: &mut Folder, to: u64) -> anyh
     match done? {
         Backfilled::Complete { logs } => {
             folder.advance(syncer, to).await?;
+            rebuild::keep(syncer, folder, to).await?;
             Ok(logs)
         }
         Backfilled::Stopped { logs } => Ok(logs),
@@ -270,6 +271,7 @@ async fn look(
     }
     let change = syncer.follow(latest.number, &last).await?;
     folder.follow(syncer, last.number).await?;
+    rebuild::keep(syncer, folder, last.number).await?;
     Ok(change)
 }
 

@@ -49,7 +49,7 @@ pub(super) struct Place {
     /// The block's time in seconds.
     pub(super) time: u64,
     pub(super) block_hash: B256,
-    transaction: B256,
+    pub(super) transaction: B256,
 }
 
 impl Place {

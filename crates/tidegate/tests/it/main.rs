@@ -19,6 +19,8 @@ mod nodes;
 #[cfg(test)]
 mod real_data;
 #[cfg(test)]
+mod rebuild;
+#[cfg(test)]
 mod reconcile;
 #[cfg(test)]
 mod support;

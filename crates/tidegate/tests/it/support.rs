@@ -193,6 +193,8 @@ fn cell(array: &ArrayRef, row: usize) -> Option<String> {
         DataType::UInt8 => array.as_primitive::<UInt8Type>().value(row).to_string(),
         DataType::Float64 => array.as_primitive::<Float64Type>().value(row).to_string(),
         DataType::Decimal128(..) => array.as_primitive::<Decimal128Type>().value_as_string(row),
+        DataType::Boolean => array.as_boolean().value(row).to_string(),
+        DataType::Binary => String::from_utf8_lossy(array.as_binary::<i32>().value(row)).into_owned(),
         DataType::Utf8 => array.as_string::<i32>().value(row).to_owned(),
         DataType::FixedSizeBinary(_) => hex(array.as_fixed_size_binary().value(row)),
         DataType::Binary => hex(array.as_binary::<i32>().value(row)),

@@ -1,0 +1,187 @@
+//! `tidegate rebuild`: every derived table of synced markets anew, from logs and answers, without a node.
+
+use std::path::{Path, PathBuf};
+
+use protocol::standing::Standing;
+use source::archive::coverage::Coverage;
+use source::archive::definition::Definition;
+use source::archive::logs::LogReader;
+use source::archive::synced::{self, Label, Synced};
+use source::archive::{Archive, MarketName, Table as ArchiveTable, Writer};
+use source::decode;
+use source::sync::{Syncer, Watch};
+
+use super::say;
+use crate::args;
+use crate::market::taken::wanted_blocks;
+use crate::market::{Folder, definition};
+use crate::output::{self, Destination, Format};
+use crate::table::{Report, Table, Unit, Value};
+use crate::text;
+
+/// Makes the tables of one market, or of every one.
+pub(crate) fn run(archive: &Path, args: &args::Rebuild) -> anyhow::Result<()> {
+    let archive = Archive::at(archive)?;
+    let names = match &args.market {
+        Some(name) => vec![MarketName::new(name)?],
+        None => every_market(&archive)?,
+    };
+    let mut table = Table::new(
+        "rebuilt",
+        &[
+            ("market", Unit::Text),
+            ("final_block", Unit::Count),
+            ("liquidations", Unit::Count),
+            ("without_usd", Unit::Count),
+            ("file", Unit::Text),
+        ],
+    );
+    let (mut notes, mut standing) = (Vec::new(), Standing::Exact);
+    let writer = Writer::open(&archive)?;
+    for name in &names {
+        let definition = definition(&archive, name)?;
+        let mut folder = Folder::new(&archive, name, &definition)?;
+        let Some(to) = complete_to(&archive, name, &definition)? else {
+            notes.push(format!("{name}: nothing of it is complete yet; `tidegate sync --market {name}` goes on."));
+            continue;
+        };
+        folder.advance_for_liquidations(to)?;
+        let made = make(&writer, &mut folder, to)?;
+        standing = standing.max(made.standing);
+        notes.extend(made.note);
+        table.push(vec![
+            Value::Text(name.to_string()),
+            Value::Count(to),
+            Value::Count(made.rows),
+            Value::Count(made.without_usd),
+            Value::Text(made.file.display().to_string()),
+        ]);
+    }
+    let report = Report { title: "Rebuilt".to_owned(), standing, notes, tables: vec![table] };
+    output::write(&report, &Destination { format: Format::Text, file: None })
+}
+
+/// Every market that was synced.
+fn every_market(archive: &Archive) -> anyhow::Result<Vec<MarketName>> {
+    let mut names = Vec::new();
+    for name in archive.markets()? {
+        if Definition::load(archive, &name)?.is_some() {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        anyhow::bail!("{}: no market was synced; `tidegate sync --market base-v3` does it", archive.root().display());
+    }
+    Ok(names)
+}
+
+/// The last block up to which the market's own contracts are read whole.
+fn complete_to(archive: &Archive, name: &MarketName, definition: &Definition) -> anyhow::Result<Option<u64>> {
+    let files = archive.market_files(name, ArchiveTable::Logs)?;
+    let Some(last) = files.iter().filter_map(|file| Some(file.blocks()?.1)).max() else {
+        return Ok(None);
+    };
+    let coverage = Coverage::of(&files)?;
+    let Definition { addresses_provider, pool, configurator, oracle, first_block, .. } = *definition;
+    let mut watch = Watch::new(addresses_provider, pool, configurator, &[oracle], first_block);
+    let mut logs = LogReader::of_files(files, 0)?;
+    while let Some(log) = logs.next_log()? {
+        watch.observe(&log);
+    }
+    Ok(coverage.complete_to(&watch.wanted(), &decode::topics(), last))
+}
+
+/// What was made.
+struct Made {
+    rows: u64,
+    without_usd: u64,
+    standing: Standing,
+    file: PathBuf,
+    note: Option<String>,
+}
+
+/// Writes the table of liquidations from a fold that has come to block `to`. The same logs and answers give the same bytes.
+fn make(writer: &Writer, folder: &mut Folder, to: u64) -> anyhow::Result<Made> {
+    let market = folder.market().clone();
+    let (taken, values) = folder.liquidations(to);
+    let definition = values.definition.clone();
+    let rows: Vec<Synced> = taken.iter().map(|one| values.row(market.as_str(), one)).collect();
+    let standing = values.standing(&rows);
+    let dollar = values.assets.dollar();
+    let origin = match (definition.base_is_usd, dollar) {
+        (true, _) => "logs of the chain; prices as the market's oracle answered".to_owned(),
+        (false, Some(dollar)) => {
+            format!(
+                "logs of the chain; prices as the market's oracle answered, in dollars of {dollar}, taken to be worth one"
+            )
+        }
+        (false, None) => {
+            "logs of the chain; no value in dollars, because the market counts in ether and lists no dollar".to_owned()
+        }
+    };
+    let note = (!definition.base_is_usd).then(|| format!("{market}: {origin}."));
+    let made_from = synced::state_of(writer.archive(), &market, to)?;
+    let label = Label { standing, from: definition.first_block, to, made_from, origin };
+    let file = synced::publish(writer, &market, &label, &rows)?;
+    let held = synced::file(writer.archive(), &market)?;
+    let without_usd = held.as_ref().map_or(0, synced::without_usd);
+    Ok(Made { rows: rows.len() as u64, without_usd, standing, file, note })
+}
+
+/// Brings the prices and transactions of the liquidations up to a final block, and makes the table; only where there are
+/// liquidations that were not brought by the same fold before.
+pub(crate) async fn keep(syncer: &Syncer<'_>, folder: &mut Folder, to: u64) -> anyhow::Result<()> {
+    let count = folder.liquidations(to).0.len();
+    if folder.told.is_some_and(|told| told == count) {
+        return Ok(());
+    }
+    match folder.read_prices(syncer, to).await {
+        Err(error @ (source::Error::Node { .. } | source::Error::Pruned { .. })) => {
+            say(&format!("note: some liquidations stay without a value: {error}"));
+        }
+        other => other?,
+    }
+    let blocks = wanted_blocks(folder.liquidations(to).0);
+    let brought = syncer.read_transactions(&blocks).await?;
+    if let Some((count, why)) = brought.lacking {
+        say(&format!(
+            "note: {} with liquidations lack transactions or receipts, which the next sync asks for again: {why}",
+            if count == 1 { "1 block".to_owned() } else { format!("{} blocks", text::count(count)) }
+        ));
+    }
+    // A sync to an earlier block takes nothing away.
+    let held = synced::file(syncer.writer().archive(), folder.market())?;
+    if held.as_ref().and_then(synced::made_to).is_none_or(|held| held <= to) {
+        make(syncer.writer(), folder, to)?;
+    }
+    folder.told = Some(count);
+    Ok(())
+}
+
+/// What must be known of a market's table before its figures are read: that it is older than the logs, or has holes.
+pub(crate) fn notes(archive: &Archive, market: &MarketName) -> anyhow::Result<Vec<String>> {
+    let Some(file) = synced::file(archive, market)? else {
+        return Ok(Vec::new());
+    };
+    let mut notes = Vec::new();
+    let to = synced::made_to(&file).unwrap_or(0);
+    let logs = archive.market_files(market, ArchiveTable::Logs)?;
+    let last = logs.iter().filter_map(|file| Some(file.blocks()?.1)).max().unwrap_or(0);
+    if file.footer.note("made_from") != Some(&synced::state_of(archive, market, to)?) {
+        notes.push(format!(
+            "{market}: the logs up to block {to} are others now than those its liquidations were told from; `tidegate rebuild --market {market}` tells them anew."
+        ));
+    } else if last > to {
+        notes.push(format!(
+            "{market}: liquidations up to block {to}; logs are held to block {last}, and `tidegate rebuild --market {market}` takes them in."
+        ));
+    }
+    let without = synced::without_usd(&file);
+    if without > 0 {
+        notes.push(format!(
+            "{market}: {} without a value on one side: a price or a token's decimals are not known; `tidegate sync --market {market}` asks for prices again.",
+            text::events(without)
+        ));
+    }
+    Ok(notes)
+}

@@ -1,0 +1,186 @@
+//! Liquidations as the fold passes them: what their logs tell, by which terms, and which feeds moved around them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use engine::book::View;
+use engine::book::seized::{Seizure, seizures};
+use protocol::aave::Revision;
+use protocol::aave::liquidation::LiquidationTerms;
+use protocol::aave::log::Statement;
+use protocol::aave::revision::Scaling;
+use protocol::event::{Event, Fact};
+use protocol::{Address, B256};
+use source::sync::transactions::WantedBlock;
+
+use super::gaps::Place;
+
+/// A liquidation and everything about it that is not a price.
+#[derive(Debug, Clone)]
+pub(crate) struct Taken {
+    /// Its block.
+    pub block: u64,
+    /// The block's hash.
+    pub block_hash: B256,
+    /// The block's time in seconds.
+    pub time: u64,
+    /// Its transaction.
+    pub transaction: B256,
+    /// The place of its log in the block.
+    pub log_index: u64,
+    /// What was taken.
+    pub seizure: Seizure,
+    /// The pool's code.
+    pub revision: Revision,
+    /// How the collateral's supply token scales.
+    pub scaling: Scaling,
+    /// Bonus and fee.
+    pub terms: LiquidationTerms,
+    /// The oracle that was asked.
+    pub oracle: Address,
+    /// Where the price of the collateral's category and of the debt's comes from, where they have one of their own.
+    pub category_sources: [Option<Address>; 2],
+    /// What the oracle asks for the collateral's price and the debt's.
+    pub sources: [Option<Address>; 2],
+    /// The feeds that moved in its block.
+    pub moves: Arc<[Move]>,
+}
+
+/// A feed's new answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Move {
+    /// The place of its log in the block.
+    pub log_index: u64,
+    /// The feed.
+    pub feed: Address,
+    /// Its transaction.
+    pub transaction: B256,
+}
+
+/// Collects liquidations from the events of a fold.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    /// Those of blocks that are whole.
+    done: Vec<Taken>,
+    /// Those of the block being folded.
+    open: Vec<Taken>,
+    moves: Vec<Move>,
+    /// What liquidations are told by, of the transaction being folded.
+    events: Vec<Event>,
+    /// The block and the transaction being folded.
+    at: (u64, u32),
+}
+
+impl Collector {
+    /// Looks at an event that was folded; `view` is the market after it, asked for only where it matters.
+    pub(super) fn observe(
+        &mut self,
+        event: &Event,
+        place: &Place,
+        fallback_oracle: Address,
+        view: impl FnOnce() -> Arc<View>,
+    ) {
+        let Fact::Market(entry) = &event.fact else {
+            return;
+        };
+        if event.at.height != self.at.0 {
+            self.close();
+        }
+        if (event.at.height, entry.transaction) != self.at {
+            self.events.clear();
+            self.at = (event.at.height, entry.transaction);
+        }
+        #[expect(clippy::wildcard_enum_match_arm, reason = "only these tell of liquidations")]
+        match &entry.statement {
+            Statement::Answer { .. } => {
+                let (log_index, feed, transaction) = (event.at.index, entry.by, place.transaction);
+                self.moves.push(Move { log_index, feed, transaction });
+            }
+            Statement::BalanceTransfer { .. } | Statement::DeficitCreated { .. } => self.events.push(event.clone()),
+            Statement::Liquidated(_) => {
+                self.events.push(event.clone());
+                let view = view();
+                if let Some(seizure) = seizures(&view, &self.events).pop() {
+                    self.open.extend(taken(&view, seizure, event.at.index, place, fallback_oracle));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The block is whole.
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            let moves: Arc<[Move]> = self.moves.as_slice().into();
+            self.done.extend(self.open.drain(..).map(|taken| Taken { moves: Arc::clone(&moves), ..taken }));
+        }
+        self.moves.clear();
+        self.events.clear();
+    }
+
+    /// Forgets every block after a number.
+    pub(super) fn rewind(&mut self, to: u64) {
+        if self.at.0 > to {
+            self.open.clear();
+            self.moves.clear();
+            self.events.clear();
+            self.at = (0, 0);
+        }
+        let kept = self.done.partition_point(|taken| taken.block <= to);
+        self.done.truncate(kept);
+    }
+
+    /// The liquidations up to a block that was folded whole, in order.
+    pub(super) fn up_to(&mut self, block: u64) -> &[Taken] {
+        if self.at.0 <= block {
+            self.close();
+        }
+        let count = self.done.partition_point(|taken| taken.block <= block);
+        &self.done[..count]
+    }
+}
+
+fn taken(view: &View, seizure: Seizure, log_index: u64, place: &Place, fallback_oracle: Address) -> Option<Taken> {
+    let revision = view.revision()?;
+    let listed = view.listed().get(usize::from(seizure.collateral.0))?;
+    let person = view.accounts.find(&seizure.call.user).and_then(|id| view.accounts.get(id));
+    let e_mode = person.map_or(0, |person| person.e_mode);
+    let terms = LiquidationTerms::of(revision, view.e_modes(), e_mode, seizure.collateral, &listed.config);
+    let category_source = |category: Option<u8>| category.and_then(|id| view.e_mode_sources().get(&id).copied());
+    let oracle = view.oracle();
+    let source = |asset: Address| oracle.and_then(|(_, oracle)| oracle.sources.get(&asset).copied());
+    Some(Taken {
+        block: place.block,
+        block_hash: place.block_hash,
+        time: place.time,
+        transaction: place.transaction,
+        log_index,
+        revision,
+        scaling: listed.supply_runs.rules().scaling,
+        terms,
+        oracle: oracle.map_or(fallback_oracle, |(oracle, _)| oracle),
+        category_sources: [category_source(terms.collateral_category), category_source(terms.debt_category)],
+        sources: [source(seizure.call.collateral), source(seizure.call.debt)],
+        seizure,
+        moves: Arc::default(),
+    })
+}
+
+/// The blocks of some liquidations, with the transactions in them that matter.
+pub(crate) fn wanted_blocks(taken: &[Taken]) -> Vec<WantedBlock> {
+    let mut blocks: BTreeMap<u64, WantedBlock> = BTreeMap::new();
+    for one in taken {
+        let block = blocks.entry(one.block).or_insert_with(|| WantedBlock {
+            block: one.block,
+            block_hash: one.block_hash,
+            liquidations: BTreeSet::new(),
+            oracle_updates: BTreeSet::new(),
+            liquidators: BTreeSet::new(),
+        });
+        block.liquidations.insert(one.transaction);
+        block.liquidators.insert(one.seizure.call.liquidator);
+        let before = one.moves.iter().filter(|moved| moved.log_index < one.log_index);
+        block.oracle_updates.extend(before.map(|moved| moved.transaction));
+    }
+    blocks.into_values().collect()
+}

@@ -1,0 +1,326 @@
+//! The liquidations of a synced market: what its table says is what the contracts say, and it is made from the archive alone.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use differential::abi;
+use differential::anvil;
+use differential::artifacts::{self, Artifacts};
+use differential::chain::{Chain, upgradable};
+use differential::deploy::TREASURY;
+use differential::mirror::revision;
+use differential::world::{Version, World};
+use protocol::aave::liquidation::Pair;
+use protocol::aave::math::Bps;
+use protocol::{Address, B256, U256};
+use serde_json::{Value, json};
+
+use crate::support::{Bed, Ran, Row, every_file, read, table};
+
+/// Contracts and a node to put them on, or none and a word about it.
+fn parts() -> Option<(Artifacts, PathBuf)> {
+    let (Some(artifacts), Some(binary)) = (artifacts::find().unwrap(), anvil::find()) else {
+        println!(
+            "skipped: no contracts or no anvil are installed; `cargo xtask test` installs them where they are offered"
+        );
+        return None;
+    };
+    Some((artifacts, binary))
+}
+
+/// A market that lived.
+fn life(version: Version, seed: u64, steps: usize) -> Option<Chain> {
+    let (artifacts, binary) = parts()?;
+    let world = if version == Version::V3_0_2 { upgradable(seed) } else { World::random(version, seed) };
+    let mut chain = Chain::start(&binary, &artifacts, world, seed).unwrap();
+    let lived = chain.live(steps).unwrap();
+    assert!(lived.liquidations > 0, "{lived:?}");
+    Some(chain)
+}
+
+fn try_sync(bed: &Bed, chain: &mut Chain, more: &[&str]) -> Ran {
+    let (url, provider) = (chain.url().unwrap(), chain.market.provider.to_string());
+    let mut args = vec!["sync", "--market", "m", "--chain", "31337", "--provider", &provider, "--rpc", &url];
+    args.extend(["--finality", "0"]);
+    args.extend(more);
+    bed.run(&args)
+}
+
+fn sync(bed: &Bed, chain: &mut Chain) {
+    let ran = try_sync(bed, chain, &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+fn table_file(bed: &Bed) -> PathBuf {
+    bed.archive().join("tables/market=m/liquidations.parquet")
+}
+
+fn rows(bed: &Bed) -> Vec<Row> {
+    read(&table_file(bed)).1
+}
+
+fn transactions(bed: &Bed) -> BTreeMap<String, Row> {
+    let files = every_file(&bed.archive().join("transactions/market=m"));
+    let rows = files.iter().flat_map(|file| read(file).1);
+    rows.map(|row| (row["transaction"].clone(), row)).collect()
+}
+
+fn number(row: &Row, column: &str) -> U256 {
+    row.get(column).unwrap_or_else(|| panic!("no {column} in {row:?}")).parse().unwrap()
+}
+
+fn ask(chain: &mut Chain, to: Address, signature: &str, arguments: &[U256], block: u64) -> U256 {
+    let call = json!({ "to": to.to_string(), "data": abi::words(signature, arguments).to_string() });
+    let answer = chain.node().unwrap().request("eth_call", json!([call, format!("{block:#x}")])).unwrap();
+    answer.as_str().unwrap().parse().unwrap()
+}
+
+/// A log of a receipt.
+struct Written {
+    by: Address,
+    name: B256,
+    topics: Vec<U256>,
+    data: Vec<u8>,
+    index: U256,
+}
+
+fn receipt(chain: &mut Chain, transaction: &str) -> (Value, Vec<Written>) {
+    let receipt = chain.node().unwrap().request("eth_getTransactionReceipt", json!([transaction])).unwrap();
+    let written = |log: &Value| {
+        let topics = log["topics"].as_array().unwrap();
+        Written {
+            by: log["address"].as_str().unwrap().parse().unwrap(),
+            name: topics[0].as_str().unwrap().parse().unwrap(),
+            topics: topics[1..].iter().map(|topic| topic.as_str().unwrap().parse().unwrap()).collect(),
+            data: alloy_primitives::hex::decode(log["data"].as_str().unwrap()).unwrap(),
+            index: log["logIndex"].as_str().unwrap().parse().unwrap(),
+        }
+    };
+    let logs = receipt["logs"].as_array().unwrap().iter().map(written).collect();
+    (receipt, logs)
+}
+
+fn name(signature: &str) -> B256 {
+    alloy_primitives::keccak256(signature)
+}
+
+/// What was seen in all rows together.
+#[derive(Debug, Default)]
+struct Tally {
+    rows: usize,
+    fees: usize,
+    deficits: usize,
+    supply: usize,
+    valued: usize,
+    prices: BTreeMap<String, usize>,
+    updates: usize,
+}
+
+/// Compares a row with its transaction's receipt. Each liquidation has a transaction of its own here.
+fn compare_amounts(chain: &mut Chain, row: &Row, tally: &mut Tally) {
+    let (_, logs) = receipt(chain, &row["tx_hash"]);
+    let pool = chain.market.pool;
+    let call = name("LiquidationCall(address,address,address,uint256,uint256,address,bool)");
+    let call = logs.iter().find(|log| log.name == call && log.by == pool).unwrap();
+    assert_eq!(number(row, "log_index"), call.index);
+    let word = |index| abi::word_at(&call.data, index);
+    for (column, address) in [
+        ("collateral_address", abi::address(call.topics[0])),
+        ("debt_address", abi::address(call.topics[1])),
+        ("user", abi::address(call.topics[2])),
+        ("liquidator", abi::address(word(2))),
+    ] {
+        assert_eq!(row[column].parse::<Address>().unwrap(), address, "{column}");
+    }
+    assert_eq!((number(row, "debt_raw"), number(row, "collateral_raw")), (word(0), word(1)));
+    assert_eq!(row["receives_supply"] == "true", word(3) == U256::from(1));
+    tally.supply += usize::from(word(3) == U256::from(1));
+    // What the treasury got, in the words of the supply token.
+    let collateral = abi::address(call.topics[0]);
+    let a_token = chain.market.reserves.iter().find(|reserve| reserve.asset == collateral).unwrap().a_token;
+    let transfer = name("Transfer(address,address,uint256)");
+    let to_treasury = logs.iter().filter(|log| {
+        let ends = [call.topics[2], abi::word(TREASURY)];
+        log.name == transfer && log.by == a_token && log.topics == ends && log.index < call.index
+    });
+    let fee = to_treasury.fold(U256::ZERO, |sum, log| sum + abi::word_at(&log.data, 0));
+    assert_eq!(number(row, "collateral_fee_raw"), fee, "{row:?}");
+    assert_eq!(number(row, "collateral_seized_raw"), fee + word(1));
+    tally.fees += usize::from(!fee.is_zero());
+    let created = name("DeficitCreated(address,address,uint256)");
+    let deficits: Vec<(Address, U256)> = logs
+        .iter()
+        .filter(|log| log.name == created && log.by == pool)
+        .map(|log| (abi::address(log.topics[1]), abi::word_at(&log.data, 0)))
+        .collect();
+    let of_debt = deficits.iter().filter(|(asset, _)| abi::word(*asset) == call.topics[1]);
+    assert_eq!(number(row, "deficit_raw"), of_debt.fold(U256::ZERO, |sum, (_, amount)| sum + amount));
+    let mut told: Vec<(Address, U256)> =
+        serde_json::from_str::<Vec<Value>>(row.get("deficits").map_or("[]", String::as_str))
+            .unwrap()
+            .iter()
+            .map(|one| (one["asset"].as_str().unwrap().parse().unwrap(), one["raw"].as_str().unwrap().parse().unwrap()))
+            .collect();
+    tally.deficits += usize::from(!told.is_empty());
+    let mut deficits = deficits;
+    deficits.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(told, deficits);
+}
+
+/// Compares a row's prices and values with what the oracle answers, and, where the prices are said to be those the pool saw, the
+/// amounts with what the pool makes of them.
+fn compare_prices(chain: &mut Chain, row: &Row, tally: &mut Tally) {
+    let block: u64 = row["block_number"].parse().unwrap();
+    let provider = chain.market.provider;
+    let oracle = abi::address(ask(chain, provider, "getPriceOracle()", &[], block));
+    let is_v2 = chain.market.version == Version::V2;
+    for side in ["collateral", "debt"] {
+        let asset: Address = row[&format!("{side}_address")].parse().unwrap();
+        let from = row[&format!("{side}_price_from")].clone();
+        let [before, at] =
+            [block - 1, block].map(|at| ask(chain, oracle, "getAssetPrice(address)", &[abi::word(asset)], at));
+        let price = number(row, &format!("{side}_price_raw"));
+        let has_own = chain.market.e_mode_feeds.is_empty();
+        match from.as_str() {
+            "unchanged" => assert!(!has_own || (price == at && at == before)),
+            "before update" => assert!(price == before && at != before),
+            "after update" | "end of block" => assert!(!has_own || (price == at && at != before)),
+            other => panic!("{other}"),
+        }
+        *tally.prices.entry(from).or_default() += 1;
+        let decimals: u64 = row[&format!("{side}_decimals")].parse().unwrap();
+        let unit = U256::from(10).pow(U256::from(decimals));
+        let told = row.get(&format!("{side}_usd"));
+        assert_eq!(told.is_none(), is_v2, "a market of ether without a dollar has no values in dollars");
+        if let Some(told) = told {
+            // Prices have eight decimals, and so have values.
+            let worth = (number(row, &format!("{side}_raw")) * price + (unit >> 1)) / unit;
+            assert_eq!(told.replace('.', "").parse::<U256>().unwrap(), worth, "{row:?}");
+            tally.valued += 1;
+        }
+    }
+    let pair = Pair {
+        collateral_price: number(row, "collateral_price_raw"),
+        collateral_decimals: row["collateral_decimals"].parse().unwrap(),
+        debt_price: number(row, "debt_price_raw"),
+        debt_decimals: row["debt_decimals"].parse().unwrap(),
+        bonus: Bps(row["bonus_bps"].parse().unwrap()),
+        protocol_fee: Bps(row["protocol_fee_bps"].parse().unwrap()),
+    };
+    if row["price_standing"] != "exact" {
+        return;
+    }
+    let revision = revision(chain.market.version);
+    let (repaid, seized, fee) =
+        (number(row, "debt_raw"), number(row, "collateral_seized_raw"), number(row, "collateral_fee_raw"));
+    // Either the repayment decided what was seized, or what there was decided the repayment.
+    let bought = pair.amounts(revision, repaid, U256::MAX >> 160).unwrap();
+    let sold = pair.amounts(revision, repaid * U256::from(4) + U256::from(1_000_000), seized).unwrap();
+    let by_repayment = bought.collateral + bought.fee == seized && bought.fee == fee;
+    let by_balance = sold.collateral + sold.fee == seized && (sold.debt == repaid || is_v2);
+    assert!(by_repayment || by_balance, "{row:?}, {pair:?}, {bought:?}, {sold:?}");
+    let (received, bonus) = (number(row, "collateral_raw"), number(row, "collateral_bonus_raw"));
+    assert!(bonus <= seized && received + fee == seized);
+}
+
+/// Compares the transactions kept with the node's.
+fn compare_transactions(chain: &mut Chain, bed: &Bed, rows: &[Row], tally: &mut Tally) {
+    let kept = transactions(bed);
+    for row in rows {
+        let (receipt, _) = receipt(chain, &row["tx_hash"]);
+        let own = &kept[&row["tx_hash"]];
+        assert!(own["why"].contains("liquidation"), "{own:?}");
+        let used: U256 = receipt["gasUsed"].as_str().unwrap().parse().unwrap();
+        assert_eq!((number(own, "gas_used"), number(own, "block")), (used, number(row, "block_number")));
+        assert_eq!(serde_json::from_str::<Value>(&own["receipt"]).unwrap(), receipt);
+    }
+    let answer = name("AnswerUpdated(int256,uint256,uint256)");
+    for row in kept.values().filter(|row| row["why"].contains("oracle_update")) {
+        let (_, logs) = receipt(chain, &row["transaction"]);
+        assert!(logs.iter().any(|log| log.name == answer));
+        let behind = |other: &&Row| number(other, "block_number") == number(row, "block");
+        let last = rows.iter().filter(behind).map(|other| number(other, "log_index")).max().unwrap();
+        assert!(logs.iter().any(|log| log.index < last), "an update behind every liquidation matters to none");
+        tally.updates += 1;
+    }
+}
+
+fn is_what_the_contracts_say(version: Version, seed: u64, steps: usize) {
+    let Some(mut chain) = life(version, seed, steps) else { return };
+    let bed = Bed::new();
+    sync(&bed, &mut chain);
+    let (rows, mut tally) = (rows(&bed), Tally::default());
+    let topic = name("LiquidationCall(address,address,address,uint256,uint256,address,bool)");
+    let filter = json!([{ "fromBlock": "0x0", "toBlock": "latest", "address": chain.market.pool.to_string(), "topics": [topic.to_string()] }]);
+    let logs = chain.node().unwrap().request("eth_getLogs", filter).unwrap();
+    assert_eq!(rows.len(), logs.as_array().unwrap().len(), "every liquidation, and each once");
+    for row in &rows {
+        tally.rows += 1;
+        assert_eq!((row["standing"].as_str(), row["event_key_kind"].as_str()), ("exact", "log"));
+        compare_amounts(&mut chain, row, &mut tally);
+        compare_prices(&mut chain, row, &mut tally);
+    }
+    compare_transactions(&mut chain, &bed, &rows, &mut tally);
+    println!("{version:?}, seed {seed}: {tally:?}");
+    let held = std::fs::read(table_file(&bed)).unwrap();
+    let url = chain.url().unwrap();
+    drop(chain);
+    assert_ne!(bed.run(&["sync", "--market", "m", "--rpc", &url]).code, Some(0), "the node is gone");
+    for market in [&["rebuild"][..], &["rebuild", "--market", "m"]] {
+        std::fs::remove_file(table_file(&bed)).unwrap();
+        assert_eq!(bed.run(market).code, Some(0));
+        assert!(std::fs::read(table_file(&bed)).unwrap() == held, "made anew, it is the same to the byte");
+    }
+    let report = bed.json(&["liquidations", "--dataset", "m"]);
+    assert_eq!(table(&report, "totals")[0]["liquidations"], json!(rows.len()), "{report}");
+    let listed = bed.json(&["datasets"]);
+    assert_eq!(table(&listed, "datasets")[0]["liquidations"], json!(rows.len()), "{listed}");
+}
+
+#[test]
+fn liquidations_of_v2_are_what_the_contracts_say() {
+    is_what_the_contracts_say(Version::V2, 3, 300);
+}
+
+#[test]
+fn liquidations_of_v3_0_2_are_what_the_contracts_say() {
+    is_what_the_contracts_say(Version::V3_0_2, 2, 300);
+}
+
+#[test]
+fn liquidations_of_v3_6_are_what_the_contracts_say() {
+    is_what_the_contracts_say(Version::V3_6, 4, 300);
+}
+
+/// However often a sync is cut off, and wherever, in the end there is what one makes that is not.
+#[test]
+fn a_sync_cut_off_anywhere_ends_with_the_same_tables() {
+    let Some(mut chain) = life(Version::V3_6, 5, 200) else { return };
+    let (whole, cut) = (Bed::new(), Bed::new());
+    sync(&whole, &mut chain);
+    let (mut tries, mut budget) = (0, 12);
+    loop {
+        let ran = try_sync(&cut, &mut chain, &["--max-requests", &budget.to_string()]);
+        if ran.code == Some(0) {
+            break;
+        }
+        assert!(ran.err.contains("requests were made"), "{ran:?}");
+        tries += 1;
+        budget += 9;
+    }
+    println!("{tries} syncs were cut off");
+    assert!(tries > 3);
+    assert!(std::fs::read(table_file(&whole)).unwrap() == std::fs::read(table_file(&cut)).unwrap());
+    assert_eq!(transactions(&whole), transactions(&cut));
+    let files = |bed: &Bed| every_file(&bed.archive().join("transactions"));
+    let before = files(&cut);
+    sync(&cut, &mut chain);
+    assert_eq!(files(&cut), before, "what is there is not asked for again");
+    // What was lost is, and only that.
+    std::fs::remove_file(&before[0]).unwrap();
+    std::fs::write(cut.archive().join("tables/market=m/.123-0.part"), b"cut off").unwrap();
+    sync(&cut, &mut chain);
+    assert_eq!(transactions(&whole), transactions(&cut));
+    assert!(!cut.archive().join("tables/market=m/.123-0.part").exists());
+}
