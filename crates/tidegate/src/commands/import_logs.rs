@@ -12,18 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use protocol::Address;
-use protocol::liquidation::Version;
 use protocol::standing::Standing;
 use source::archive::coverage::Coverage;
-use source::archive::definition::Definition;
 use source::archive::logs::{COVERAGE_NOTE, LogReader, LogsFile, end_note, set_aside};
 use source::archive::{Archive, DataFile, MarketName, Table as ArchiveTable, Writer};
-use source::decode::reads;
 use source::import::logs::{self, Basis, LogFile, Reject, Summary};
 use source::log::{Filter, Log};
-use source::markets::discover;
-use source::rpc::{Answer, Call, Client};
-use source::sync::{Syncer, Watch};
+use source::rpc::Client;
+use source::sync::Watch;
 
 use super::sync;
 use crate::args;
@@ -98,14 +94,10 @@ async fn import(folder: &Path, args: &args::ImportLogs, files: Vec<LogFile>) -> 
         }
     };
     let stop = node::stop_on_interrupt();
-    let watch = sync::watch(&client, &definition, last.number).await?;
     // Opened to learn what the archive's own logs name, and to see that they are of the chain's history.
-    let syncer = Syncer::open(client.clone(), &writer, target.name.clone(), watch, stop.clone()).await?;
+    let syncer = sync::open(client.clone(), &writer, &target.name, &definition, (last.number, stop.clone())).await?;
     let mut watch = syncer.watch().clone();
     drop(syncer);
-    for token in tokens(&client, &definition, last.number).await? {
-        watch.add(token, definition.first_block);
-    }
     let looked = look(&files, &client, &mut watch, args)?;
     let filter = filter(&watch, args)?;
     let target = Target { writer: &writer, name: target.name, client, filter, stop: &stop };
@@ -126,24 +118,6 @@ fn as_sync(args: &args::ImportLogs) -> args::Sync {
         markets: args.markets.clone(),
         nodes: args.nodes.clone(),
     }
-}
-
-/// The tokens of the reserves listed at a block, so that files can be taken whose blocks lie behind their listing.
-async fn tokens(client: &Client, definition: &Definition, at: u64) -> anyhow::Result<Vec<Address>> {
-    let found = discover::market(client, definition.addresses_provider, at).await?;
-    let listed: Vec<Address> = found.reserves.into_iter().filter(|asset| !asset.is_zero()).collect();
-    let question =
-        |asset: &Address| Call { to: definition.pool, data: reads::call(reads::RESERVE_DATA, &[reads::word(*asset)]) };
-    let answers = client.calls(at, &listed.iter().map(question).collect::<Vec<_>>()).await?;
-    // Supply, stable and variable token stand beside one another, a word later in V3 than in V2.
-    let first = if definition.version == Version::V2 { 7 } else { 8 };
-    let mut tokens = Vec::new();
-    for answer in answers {
-        let Answer::Returned(bytes) = answer else { continue };
-        let words = (first..first + 3).filter_map(|word: usize| bytes.get(word * 32..(word + 1) * 32));
-        tokens.extend(words.map(|word| Address::from_slice(&word[12..])));
-    }
-    Ok(tokens)
 }
 
 /// What a first reading of a file told.

@@ -61,11 +61,7 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<(Report, bool)
         }
     };
     let stop = node::stop_on_interrupt();
-    let Definition { addresses_provider, pool, configurator, oracle, first_block, .. } = definition;
-    let watch = Watch::new(addresses_provider, pool, configurator, &[oracle], first_block);
-    let found = contracts(&client, &definition, last.number).await?;
-    let mut syncer = Syncer::open(client, &writer, target.name.clone(), watch, Arc::clone(&stop)).await?;
-    syncer.add_found(found);
+    let mut syncer = open(client, &writer, &target.name, &definition, (last.number, Arc::clone(&stop))).await?;
     let mut folder = Folder::new(&archive, &target.name, &definition)?;
     let to = args.to_block.unwrap_or(last.number).min(last.number);
     let mut logs = catch_up(&mut syncer, &mut folder, to).await?;
@@ -179,9 +175,25 @@ pub(super) async fn define(client: &Client, target: &Target, args: &args::Sync, 
     })
 }
 
+/// A market ready to be read on, knowing every contract that its logs and, at a block, the chain name.
+pub(super) async fn open<'a>(
+    client: Client,
+    writer: &'a Writer,
+    name: &MarketName,
+    definition: &Definition,
+    (at, stop): (u64, Arc<AtomicBool>),
+) -> anyhow::Result<Syncer<'a>> {
+    let Definition { addresses_provider, pool, configurator, oracle, first_block, .. } = *definition;
+    let watch = Watch::new(addresses_provider, pool, configurator, &[oracle], first_block);
+    let found = contracts(&client, definition, at).await?;
+    let mut syncer = Syncer::open(client, writer, name.clone(), watch, stop).await?;
+    syncer.add_found(found);
+    Ok(syncer)
+}
+
 /// What the chain tells of a market's contracts as it is now: the tokens of its reserves, so that one pass reads them all, and
 /// everything below its oracle's price sources.
-pub(super) async fn contracts(client: &Client, definition: &Definition, at: u64) -> anyhow::Result<BTreeSet<Address>> {
+async fn contracts(client: &Client, definition: &Definition, at: u64) -> anyhow::Result<BTreeSet<Address>> {
     let found = discover::market(client, definition.addresses_provider, at).await?;
     let sources = found.sources.values().flatten().copied().collect();
     let mut all = feeds::walk(client, &sources, at).await?.addresses();

@@ -118,18 +118,6 @@ impl Collector {
         self.events.clear();
     }
 
-    /// Forgets every block after a number.
-    pub(super) fn rewind(&mut self, to: u64) {
-        if self.at.0 > to {
-            self.open.clear();
-            self.moves.clear();
-            self.events.clear();
-            self.at = (0, 0);
-        }
-        let kept = self.done.partition_point(|taken| taken.block <= to);
-        self.done.truncate(kept);
-    }
-
     /// The liquidations up to a block that was folded whole, in order.
     pub(super) fn up_to(&mut self, block: u64) -> &[Taken] {
         if self.at.0 <= block {

@@ -228,20 +228,26 @@ fn what_a_file_may_leave_out_is_not_taken_for_nothing() {
     };
     let of_pool = logs(&mut life.chain, 0, last, Some(&pool));
     let narrow = file(&bed, &name(0, last, "parquet"), &of_pool);
-    refused(&life.import(&archive, &[narrow.clone()], &[]), &["written with a filter", "--complete", "--contract"]);
+    refused(
+        &life.import(&archive, std::slice::from_ref(&narrow), &[]),
+        &["written with a filter", "--complete", "--contract"],
+    );
     let late = file(&bed, &name(0, last + 1, "parquet"), &of_pool);
     refused(&life.import(&archive, &[late], &["--complete"]), &["the last final one", "once they are final"]);
     let other = file(&bed, &format!("ethereum__logs__0_to_{last}.parquet"), &of_pool);
     refused(&life.import(&archive, &[other], &["--complete"]), &["ethereum", "name the market of its chain"]);
     let nameless = file(&bed, "logs.parquet", &of_pool);
-    refused(&life.import(&archive, &[nameless.clone()], &[]), &["which blocks it covers", "say it"]);
-    refused(&life.import(&archive, &[nameless.clone()], &["--blocks", "5"]), &["--blocks", "FROM-TO"]);
+    refused(&life.import(&archive, std::slice::from_ref(&nameless), &[]), &["which blocks it covers", "say it"]);
+    refused(&life.import(&archive, std::slice::from_ref(&nameless), &["--blocks", "5"]), &["--blocks", "FROM-TO"]);
     refused(
-        &life.import(&archive, &[nameless.clone()], &["--complete", "--blocks", "0-1"]),
+        &life.import(&archive, std::slice::from_ref(&nameless), &["--complete", "--blocks", "0-1"]),
         &["row", "outside 0 to 1"],
     );
     let stranger = "0x00000000000000000000000000000000000000aa";
-    refused(&life.import(&archive, &[narrow.clone()], &["--contract", stranger]), &["--contract", "none of"]);
+    refused(
+        &life.import(&archive, std::slice::from_ref(&narrow), &["--contract", stranger]),
+        &["--contract", "none of"],
+    );
     let mut twice = of_pool.clone();
     twice.push(of_pool[0].clone());
     let unsorted = file(&bed, "unsorted.parquet", &twice);

@@ -197,7 +197,6 @@ fn cell(array: &ArrayRef, row: usize) -> Option<String> {
         DataType::Binary => String::from_utf8_lossy(array.as_binary::<i32>().value(row)).into_owned(),
         DataType::Utf8 => array.as_string::<i32>().value(row).to_owned(),
         DataType::FixedSizeBinary(_) => hex(array.as_fixed_size_binary().value(row)),
-        DataType::Binary => hex(array.as_binary::<i32>().value(row)),
         DataType::Dictionary(..) => {
             let words = array.as_dictionary::<Int32Type>();
             let place = usize::try_from(words.keys().value(row)).unwrap();
