@@ -1,12 +1,15 @@
 //! Everything up to a final block.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use protocol::B256;
 
 use super::Syncer;
 use crate::archive::coverage::Job;
 use crate::archive::logs::{LogsFile, end_note};
+use crate::log::Logs;
 use crate::rpc::LogRange;
 use crate::{Error, Result, decode};
 
@@ -15,6 +18,20 @@ const LOGS_PER_FILE: u64 = 250_000;
 
 /// Or after this many ranges, where there is little to find.
 const RANGES_PER_FILE: u32 = 64;
+
+/// How often it is looked whether to stop, while a node is waited for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A file being written.
+struct Open {
+    file: LogsFile,
+    /// Its first block, and the last that was read whole.
+    from: u64,
+    to: u64,
+    ranges: u32,
+    /// The block of the last log: its number, hash and time.
+    last: Option<(u64, B256, u64)>,
+}
 
 /// How far a backfill has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,42 +93,92 @@ impl Syncer<'_> {
     /// Reads one job, file by file. Returns how many logs were read in all.
     async fn run(&mut self, job: &Job, mut logs: u64, report: &mut (dyn FnMut(Step) + Send)) -> Result<u64> {
         let mut ranges = pin!(self.client.log_ranges(job.filter.clone(), job.from, job.to));
-        let mut file: Option<(LogsFile, u64, u32)> = None;
+        let mut file: Option<Open> = None;
         let mut next = job.from;
-        while let Some(range) = ranges.next().await {
-            let LogRange { from, to, logs: found } = range?;
+        while let Some(range) = self.unless_stopped(ranges.next()).await {
+            let LogRange { from, to, logs: found } = match range {
+                Ok(range) => range,
+                Err(cause) => {
+                    self.keep(file, job)?;
+                    return Err(cause);
+                }
+            };
             assert_eq!(from, next, "ranges follow one another");
             next = to.saturating_add(1);
-            let (mut open, begin, count) = match file.take() {
+            let mut open = match file.take() {
                 Some(open) => open,
-                None => (LogsFile::create(self.writer, &self.market, self.client.chain(), &job.filter, from)?, from, 0),
+                None => self.begin(job, from)?,
             };
-            open.append(&found)?;
+            open.take(&found, to)?;
             found.iter().for_each(|log| {
                 self.watch.observe(&log);
             });
             logs += found.len() as u64;
             report(Step { from: job.from, at: to, to: job.to, logs });
-            let is_full = open.rows() >= LOGS_PER_FILE || count + 1 >= RANGES_PER_FILE;
-            if is_full || to == job.to || self.is_stopped() {
-                self.finish(open, job, begin, to).await?;
+            let is_full = open.file.rows() >= LOGS_PER_FILE || open.ranges >= RANGES_PER_FILE;
+            if is_full || to == job.to {
+                self.finish(open, job).await?;
             } else {
-                file = Some((open, begin, count + 1));
+                file = Some(open);
             }
-            if self.is_stopped() {
-                break;
-            }
+        }
+        if let Some(open) = file {
+            self.finish(open, job).await?;
         }
         Ok(logs)
     }
 
+    /// What comes of waiting for a node; none where it is told to stop before.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Option<T>>) -> Option<T> {
+        let mut work = pin!(work);
+        while !self.is_stopped() {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+        None
+    }
+
+    fn begin(&self, job: &Job, from: u64) -> Result<Open> {
+        let file = LogsFile::create(self.writer, &self.market, self.client.chain(), &job.filter, from)?;
+        Ok(Open { file, from, to: from, ranges: 0, last: None })
+    }
+
     /// Finishes a file: its last block's hash ties it to the chain's history.
-    async fn finish(&mut self, file: LogsFile, job: &Job, from: u64, to: u64) -> Result<()> {
-        let header = self.client.header(to).await?;
-        let header = header.ok_or(Error::Moved { block: to })?;
-        let hash = header.hash;
-        file.publish(to, hash, end_note(header.time))?;
-        self.coverage.add(&job.filter, from, to, hash);
+    async fn finish(&mut self, open: Open, job: &Job) -> Result<()> {
+        match self.client.header(open.to).await {
+            Ok(Some(header)) => self.publish(open, job, (header.number, header.hash, header.time)),
+            Ok(None) => Err(Error::Moved { block: open.to }),
+            Err(cause) => {
+                self.keep(Some(open), job)?;
+                Err(cause)
+            }
+        }
+    }
+
+    /// Keeps what was read before nodes failed, up to the last block with a log, whose hash is known without them.
+    fn keep(&mut self, open: Option<Open>, job: &Job) -> Result<()> {
+        match open.and_then(|open| Some((open.last?, open))) {
+            Some((last, open)) => self.publish(open, job, last),
+            None => Ok(()),
+        }
+    }
+
+    fn publish(&mut self, open: Open, job: &Job, (to, hash, time): (u64, B256, u64)) -> Result<()> {
+        open.file.publish(to, hash, end_note(time))?;
+        self.coverage.add(&job.filter, open.from, to, hash);
+        Ok(())
+    }
+}
+
+impl Open {
+    /// Takes the logs of the next range, which ends at a block.
+    fn take(&mut self, found: &Logs, to: u64) -> Result<()> {
+        self.file.append(found)?;
+        let last = found.iter().next_back();
+        self.last = last.map(|log| (log.block, log.block_hash, log.time)).or(self.last);
+        (self.to, self.ranges) = (to, self.ranges + 1);
         Ok(())
     }
 }

@@ -268,7 +268,7 @@ fn a_file_that_contradicts_what_is_held_is_set_aside() {
     let bed = Bed::new();
     let archive = bed.archive();
     // A part of the chain is held; a wider file tells another amount of one of its logs.
-    let ran = life.run(&archive, &["sync"], &life.url, &["--to-block", &(life.last / 2).to_string()]);
+    let ran = life.run(&archive, &["sync"], &life.url, &["--to-block", &(life.last - 20).to_string()]);
     let before = positions(&archive);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let (last, pool) = (life.last, life.chain.market.pool.to_string());
