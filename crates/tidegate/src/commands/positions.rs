@@ -219,11 +219,12 @@ fn health(data: &AccountData) -> Value {
 fn largest(market: &Priced, person: &Person) -> [Value; 2] {
     let (mut collateral, mut debt) = ((U256::ZERO, None), (U256::ZERO, None));
     for leg in legs(market, person) {
-        if leg.is_collateral && leg.supply_value > collateral.0 {
-            collateral = (leg.supply_value, Some(leg.reserve));
+        let Some(worth) = leg.worth else { continue };
+        if leg.is_collateral && worth.supplied > collateral.0 {
+            collateral = (worth.supplied, Some(leg.reserve));
         }
-        if leg.debt_value > debt.0 {
-            debt = (leg.debt_value, Some(leg.reserve));
+        if worth.owed > debt.0 {
+            debt = (worth.owed, Some(leg.reserve));
         }
     }
     let name =
@@ -236,15 +237,22 @@ struct Leg {
     reserve: ReserveId,
     is_collateral: bool,
     supplied: U256,
-    supply_value: U256,
     variable_debt: U256,
     stable_debt: U256,
-    debt_value: U256,
     terms: CollateralTerms,
-    price: U256,
+    /// None where the asset has no price, which is no matter while it is neither collateral nor debt.
+    worth: Option<Worth>,
 }
 
-/// An account's reserves with amounts and values; a leg that cannot be computed is left out, as its account is.
+/// What a leg is worth in the market's base currency.
+#[derive(Clone, Copy)]
+struct Worth {
+    price: U256,
+    supplied: U256,
+    owed: U256,
+}
+
+/// An account's reserves with amounts and values; a leg whose amounts cannot be computed is left out, as its account is.
 fn legs(market: &Priced, person: &Person) -> Vec<Leg> {
     let (rules, reserves) = (market.revision.rules(), market.view.reserves());
     let account = View::account(person);
@@ -259,18 +267,19 @@ fn legs(market: &Priced, person: &Person) -> Vec<Leg> {
         let variable_debt =
             rules.scaling.debt_balance(position.borrowed, reserve.normalized_debt(rules, now).ok()?).ok()?;
         let stable_debt = position.stable.balance(rules, now).ok()?;
-        let price = market.block.price_in(id, reserve, category).ok()?;
         let owed = variable_debt.checked_add(stable_debt)?;
+        let worth = |price: U256| {
+            let supplied = value(supplied, price, decimals, Rounding::Floor).ok()?;
+            Some(Worth { price, supplied, owed: value(owed, price, decimals, rules.debt_value).ok()? })
+        };
         Some(Leg {
             reserve: id,
             is_collateral: account.flags.is_collateral(id),
             supplied,
-            supply_value: value(supplied, price, decimals, Rounding::Floor).ok()?,
             variable_debt,
             stable_debt,
-            debt_value: value(owed, price, decimals, rules.debt_value).ok()?,
             terms: CollateralTerms::of(rules, id, &reserve.config, category),
-            price,
+            worth: market.block.price_in(id, reserve, category).ok().and_then(worth),
         })
     };
     account.positions.keys().copied().filter_map(leg).collect()
@@ -347,17 +356,18 @@ fn legs_table(market: &Priced, reserves: &[Reserve], person: &Person, account: &
     for leg in legs(market, person) {
         let token = reserves[usize::from(leg.reserve.0)].config.decimals;
         let amount = |digits: U256| Value::Decimal { digits, decimals: token };
+        let worth = |part: fn(&Worth) -> U256| leg.worth.as_ref().map_or(Value::Missing, |worth| base(part(worth)));
         let [at, change] = liquidation_price(&subject, &leg, decimals);
         table.push(vec![
             Value::Text(market.symbols[usize::from(leg.reserve.0)].clone()),
-            base(leg.price),
+            worth(|worth| worth.price),
             amount(leg.supplied),
-            base(leg.supply_value),
+            worth(|worth| worth.supplied),
             Value::Text(if leg.is_collateral { "yes" } else { "no" }.to_owned()),
             Value::share(i128::from(leg.terms.liquidation_threshold.0), 10_000),
             amount(leg.variable_debt),
             amount(leg.stable_debt),
-            base(leg.debt_value),
+            worth(|worth| worth.owed),
             at,
             change,
         ]);
@@ -368,15 +378,15 @@ fn legs_table(market: &Priced, reserves: &[Reserve], person: &Person, account: &
 /// The price of a leg's asset at which the account becomes liquidatable, and how far that is from today's.
 fn liquidation_price(subject: &Subject<'_>, leg: &Leg, decimals: u8) -> [Value; 2] {
     let none = [Value::Missing, Value::Missing];
-    let direction =
-        if leg.is_collateral && leg.supply_value >= leg.debt_value { Direction::Down } else { Direction::Up };
+    let Some(worth) = leg.worth else { return none };
+    let direction = if leg.is_collateral && worth.supplied >= worth.owed { Direction::Down } else { Direction::Up };
     let to = match direction {
         Direction::Down => U256::from(1),
-        Direction::Up => leg.price.saturating_mul(U256::from(FARTHEST_RISE)),
+        Direction::Up => worth.price.saturating_mul(U256::from(FARTHEST_RISE)),
     };
     let feed = subject.feed(leg.reserve);
     let price = match trigger(subject, &PricePath::Price { feed, to }) {
-        Ok(Trigger::Already) => leg.price,
+        Ok(Trigger::Already) => worth.price,
         Ok(Trigger::At(step)) => match step.prices.get(&feed) {
             Some(price) => *price,
             None => return none,
@@ -384,7 +394,7 @@ fn liquidation_price(subject: &Subject<'_>, leg: &Leg, decimals: u8) -> [Value; 
         Ok(Trigger::Never | Trigger::Between { .. }) | Err(_) => return none,
     };
     let signed = |price: U256| i128::try_from(price).ok();
-    let change = match (signed(price), signed(leg.price)) {
+    let change = match (signed(price), signed(worth.price)) {
         (Some(at), Some(today)) => Value::share(at - today, today),
         _ => Value::Missing,
     };
