@@ -23,6 +23,7 @@ use source::archive::reads::{Answer, ReadKey, Reads};
 use source::archive::{Archive, MarketName, Table};
 use source::decode::{self, reads};
 use source::log::Log;
+use source::rpc::Client;
 use source::sync::{Syncer, Watch, reads as ask};
 
 use self::gaps::{Around, Filling, Place};
@@ -226,6 +227,17 @@ impl Folder {
         )
     }
 
+    /// Folds finished logs up to a block, and asks a node what the archive does not hold; nothing of it is kept.
+    pub(crate) async fn advance_asking(&mut self, client: &Client, to: u64) -> anyhow::Result<()> {
+        while let Came::Needs(wanted) = self.fold(to)? {
+            let (receipts, calls): (Vec<ReadKey>, Vec<ReadKey>) =
+                wanted.into_iter().partition(|key| gaps::receipt_of(key).is_some());
+            ask::ask(client, &calls, &mut self.reads).await?;
+            ask::ask_receipts(client, &receipts, gaps::receipt_of, &mut self.reads).await?;
+        }
+        Ok(())
+    }
+
     /// Folds what the archive holds up to a block, without a node.
     pub(crate) fn advance_offline(&mut self, to: u64) -> anyhow::Result<()> {
         match self.fold(to)? {
@@ -361,7 +373,11 @@ impl Folder {
         let mut answers = Reads::default();
         for log in tail.logs().iter().filter(|log| log.block > known) {
             let Some(pending) = self.read(&log) else { continue };
-            self.take_at_head(syncer, &pending, &mut answers).await?;
+            if let Err(error) = self.take_at_head(syncer, &pending, &mut answers).await {
+                // A block is folded whole or not at all, so that it can be tried again.
+                self.undo_where(|block, _| block == pending.place.block);
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -90,6 +90,22 @@ impl Syncer<'_> {
         }
     }
 
+    /// Makes sure that some finished file ends at a block up to which everything was read: files say at which time their last
+    /// block was made, and what is read at a block is only of use with that.
+    ///
+    /// # Errors
+    /// No endpoint answers as it should, the chain changes while it is read, or the disk refuses.
+    pub async fn end_at(&mut self, block: u64) -> Result<()> {
+        if self.coverage.boundaries().iter().any(|(end, _)| *end == block) {
+            return Ok(());
+        }
+        let filter = self.watch.filter();
+        let logs = self.client.logs(&filter, block, block).await?;
+        let mut file = LogsFile::create(self.writer, &self.market, self.client.chain(), &filter, block)?;
+        file.append(&logs)?;
+        self.finish(file, &Job { filter, from: block, to: block }, block, block).await
+    }
+
     /// Reads one job, file by file. Returns how many logs were read in all.
     async fn run(&mut self, job: &Job, mut logs: u64, report: &mut (dyn FnMut(Step) + Send)) -> Result<u64> {
         let mut ranges = pin!(self.client.log_ranges(job.filter.clone(), job.from, job.to));

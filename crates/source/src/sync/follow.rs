@@ -125,10 +125,21 @@ impl Syncer<'_> {
         Ok(None)
     }
 
+    /// What an error comes to where a chain that became shorter explains it: a block that it had a moment ago it had not when
+    /// it was asked, and it may have it again by now.
+    async fn moved_or(&self, error: Error, last: u64) -> Result<Error> {
+        let is_explained = matches!(error, Error::Node { .. })
+            && (self.client.header(last).await?.is_some() || self.client.tip().await?.latest.number < last);
+        Ok(if is_explained { moved(last) } else { error })
+    }
+
     /// Puts blocks `first` to `last` on top of the tail.
     async fn extend(&mut self, first: u64, last: u64, final_block: &Header, change: &mut HeadChange) -> Result<()> {
         let numbers: Vec<u64> = (first..=last).collect();
-        let headers = self.client.headers(&numbers).await?;
+        let headers = match self.client.headers(&numbers).await {
+            Ok(headers) => headers,
+            Err(error) => return Err(self.moved_or(error, last).await?),
+        };
         let mut below: B256 = self.tail.blocks().last().map_or(final_block.hash, |block| block.hash);
         for header in &headers {
             if header.parent_hash != below {
@@ -136,7 +147,10 @@ impl Syncer<'_> {
             }
             below = header.hash;
         }
-        let logs = self.client.logs(self.tail.filter(), first, last).await?;
+        let logs = match self.client.logs(self.tail.filter(), first, last).await {
+            Ok(logs) => logs,
+            Err(error) => return Err(self.moved_or(error, last).await?),
+        };
         // Were the blocks exchanged between the two questions, the last one's hash has changed.
         if self.client.header(last).await?.map(|header| header.hash) != Some(below) {
             return Err(moved(last));

@@ -29,6 +29,9 @@ use crate::{node, text};
 /// How long the head of a chain is left alone between two looks, at least.
 const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 
+/// After this many looks in a row at which no node answered as it should, following ends.
+const MOST_STUMBLES: u32 = 5;
+
 /// Reads a market.
 pub(crate) fn run(archive: &Path, args: &args::Sync) -> anyhow::Result<()> {
     let (report, is_cut_short) = node::run(sync(archive, args))?;
@@ -247,17 +250,17 @@ async fn follow(
     stop: &AtomicBool,
 ) -> anyhow::Result<u64> {
     let wait = Duration::from_millis(target.network.block_ms / 2).max(SHORTEST_WAIT);
-    let mut logs = 0;
+    let (mut logs, mut stumbles) = (0, 0);
     while !stop.load(Ordering::Relaxed) {
         match look(syncer, folder, target, args).await {
             Ok(change) => {
-                logs += change.logs;
+                (logs, stumbles) = (logs + change.logs, 0);
                 tell(&change);
                 if change.is_nothing() {
                     tokio::time::sleep(wait).await;
                 }
             }
-            Err(error) if error.downcast_ref::<source::Error>().is_some_and(source::Error::is_transient) => {
+            Err(error) if may_pass(&error, &mut stumbles) => {
                 say(&format!("note: {error:#}; trying again"));
                 tokio::time::sleep(wait).await;
             }
@@ -265,6 +268,17 @@ async fn follow(
         }
     }
     Ok(logs)
+}
+
+/// Whether another look may go well. While a chain changes its mind, a node's answers do not fit each other: that is no
+/// verdict on the node unless it goes on.
+fn may_pass(error: &anyhow::Error, stumbles: &mut u32) -> bool {
+    let Some(error) = error.downcast_ref::<source::Error>() else { return false };
+    if matches!(error, source::Error::Node { .. }) {
+        *stumbles += 1;
+        return *stumbles <= MOST_STUMBLES;
+    }
+    error.is_transient()
 }
 
 /// One look at the head of the chain.
@@ -276,12 +290,16 @@ async fn look(
 ) -> anyhow::Result<HeadChange> {
     let client = syncer.client().clone();
     let (latest, last) = ends(&client, target, args).await?;
-    // The tail holds what is above the final block; where it does not reach down to it, files must.
-    let held = syncer.tail().blocks().first().map(|block| block.number);
-    if held.is_none_or(|first| first > last.number + 1) || syncer.tail().block(last.number).is_none() {
+    // Where the tail holds the final block, it becomes files; else files are read.
+    let leads = syncer.tail().block(last.number).is_some_and(|block| block.hash == last.hash);
+    if !leads && folder.at().is_none_or(|at| at < last.number) {
         catch_up(syncer, folder, last.number).await?;
     }
     let change = syncer.follow(latest.number, &last).await?;
+    // What left the tail and became no file is read anew, before anything is folded on top of it.
+    if syncer.complete_to(last.number) != Some(last.number) {
+        catch_up(syncer, folder, last.number).await?;
+    }
     folder.follow(syncer, last.number).await?;
     rebuild::keep(syncer, folder, last.number).await?;
     Ok(change)

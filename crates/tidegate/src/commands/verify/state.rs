@@ -54,7 +54,7 @@ enum Expected {
 pub(super) async fn compare(subject: &Subject, args: &args::Verify) -> anyhow::Result<Finding> {
     let at = subject.to;
     let mut folder = Folder::new(&subject.archive, &subject.market, &subject.definition)?;
-    folder.advance_offline(at)?;
+    folder.advance_asking(&subject.client, at).await?;
     let header = subject.client.header(at).await?;
     let time = header.with_context(|| format!("no endpoint has block {at}"))?.time;
     let wanted = folder.reads().missing(&folder.price_keys(at));
