@@ -1,65 +1,114 @@
 //! A market on a node of its own: what the program makes of it must be what the contracts say.
 
-use std::path::PathBuf;
+mod faults;
+mod figures;
+mod killed;
+mod place;
+mod reorganised;
 
-use differential::anvil;
-use differential::artifacts::{self, Artifacts};
+use differential::artifacts::Artifacts;
 use differential::chain::{Chain, upgradable};
 use differential::world::{Version, World};
 
-use crate::support::{Bed, Ran};
+use self::figures::Figures;
+use self::place::{Place, parts};
 
-/// Contracts and a node to put them on, or none and a word about it.
-fn parts() -> Option<(Artifacts, PathBuf)> {
-    let (Some(artifacts), Some(binary)) = (artifacts::find().unwrap(), anvil::find()) else {
-        println!(
-            "skipped: no contracts or no anvil are installed; `cargo xtask test` installs them where they are offered"
-        );
-        return None;
-    };
-    Some((artifacts, binary))
-}
+/// How often people are let loose, and looked at.
+const STAGES: usize = 4;
 
-fn sync(bed: &Bed, chain: &mut Chain, more: &[&str]) -> Ran {
-    let (url, provider) = (chain.url().unwrap(), chain.market.provider.to_string());
-    let mut args = vec!["sync", "--market", "m", "--chain", "31337", "--provider", &provider, "--rpc", &url];
-    args.extend(more);
-    let ran = bed.run(&args);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    ran
-}
-
-/// Syncs a life and compares every account's health factor with the contracts'.
-fn lives(version: Version, seed: u64) {
-    let Some((artifacts, binary)) = parts() else { return };
+fn start((artifacts, binary): &(Artifacts, std::path::PathBuf), version: Version, seed: u64) -> Chain {
     let world = if version == Version::V3_0_2 { upgradable(seed) } else { World::random(version, seed) };
-    let mut chain = Chain::start(&binary, &artifacts, world, seed).unwrap();
-    chain.live(200).unwrap();
-    let bed = Bed::new();
-    sync(&bed, &mut chain, &["--finality", "0"]);
-    let url = chain.url().unwrap();
-    let levels = "state,receipts,bloom,second";
-    let verified = bed.run(&["verify", "--rpc", &url, "--accounts", "all", "--blocks", "all", "--level", levels]);
-    assert_eq!(verified.code, Some(0), "{version:?}: {}\n{}", verified.out, verified.err);
-    println!("{}", verified.out);
+    Chain::start(binary, artifacts, world, seed).unwrap()
+}
+
+/// Lives on, and what the contracts then say.
+fn stage(chain: &mut Chain, steps: usize) -> Figures {
+    chain.live(steps).unwrap();
+    Figures::now(chain)
+}
+
+/// Lives some, syncs and looks, and lives on; then all of it at once in another archive.
+fn lives(version: Version, seed: u64, steps: usize) {
+    let Some(parts) = parts() else { return };
+    let mut chain = start(&parts, version, seed);
+    let place = Place::new(&mut chain);
+    let mut seen = Vec::new();
+    for stage_number in 0..STAGES {
+        let figures = stage(&mut chain, steps / STAGES);
+        place.sync(&["--finality", "0"]);
+        figures.compare(&place);
+        seen.push(figures);
+        if stage_number == 1 {
+            // A new aggregator whose logs nobody watched until it was appointed.
+            let price = chain.mirror.block.prices[0].max(alloy_primitives::U256::from(1));
+            chain.next_phase(0, price).unwrap();
+        }
+    }
+    place.verify();
+    let at_once = Place::new(&mut chain);
+    // The node calls a block final that is two below its newest.
+    chain.node().unwrap().mine(2).unwrap();
+    at_once.sync(&[]);
+    seen.last().unwrap().compare(&at_once);
+    at_once.verify();
+    assert!(at_once.logs() == place.logs(), "{version:?}, seed {seed}: read at once it is another history");
+    // Each stage again, with nothing but what later blocks left behind.
+    let stages = Place::new(&mut chain);
+    for figures in &seen {
+        stages.sync(&["--finality", "0", "--to-block", &figures.block.to_string()]);
+        figures.compare(&stages);
+    }
+    let holdings: usize = seen.iter().map(Figures::holdings).sum();
+    println!(
+        "{version:?}, seed {seed}: {} blocks compared, {holdings} holdings, {} logs",
+        seen.len(),
+        place.logs().len()
+    );
 }
 
 #[test]
-fn a_life_on_v2() {
-    lives(Version::V2, 1);
+fn lives_on_v2() {
+    (1..=2).for_each(|seed| lives(Version::V2, seed, 240));
 }
 
 #[test]
-fn a_life_on_v3_0_0() {
-    lives(Version::V3_0_0, 1);
+fn lives_on_v3_0_0() {
+    (1..=2).for_each(|seed| lives(Version::V3_0_0, seed, 240));
 }
 
 #[test]
-fn a_life_on_v3_0_2() {
-    lives(Version::V3_0_2, 1);
+fn lives_on_v3_0_2() {
+    (1..=2).for_each(|seed| lives(Version::V3_0_2, seed, 240));
 }
 
 #[test]
-fn a_life_on_v3_6() {
-    lives(Version::V3_6, 1);
+fn lives_on_v3_6() {
+    (1..=2).for_each(|seed| lives(Version::V3_6, seed, 240));
+}
+
+/// A market that is upgraded under its people: right before and after, and the archive alone tells all of it again.
+#[test]
+fn a_life_through_an_upgrade() {
+    let Some(parts) = parts() else { return };
+    for seed in 1..=2 {
+        let mut chain = start(&parts, Version::V3_0_2, seed);
+        let place = Place::new(&mut chain);
+        let mut seen = vec![stage(&mut chain, 60), stage(&mut chain, 60)];
+        chain.upgrade(&parts.0).unwrap();
+        seen.push(Figures::now(&mut chain));
+        seen.extend([stage(&mut chain, 60), stage(&mut chain, 60)]);
+        for figures in &seen {
+            place.sync(&["--finality", "0", "--to-block", &figures.block.to_string()]);
+            figures.compare(&place);
+        }
+        place.verify();
+        let at_once = Place::new(&mut chain);
+        at_once.sync(&["--finality", "0"]);
+        at_once.verify();
+        assert!(at_once.logs() == place.logs());
+        // No node any more.
+        drop(chain);
+        seen.iter().for_each(|figures| figures.compare(&place));
+        seen.last().unwrap().compare(&at_once);
+    }
 }
