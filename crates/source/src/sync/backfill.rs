@@ -101,9 +101,10 @@ impl Syncer<'_> {
         }
         let filter = self.watch.filter();
         let logs = self.client.logs(&filter, block, block).await?;
-        let mut file = LogsFile::create(self.writer, &self.market, self.client.chain(), &filter, block)?;
-        file.append(&logs)?;
-        self.finish(file, &Job { filter, from: block, to: block }, block, block).await
+        let job = Job { filter, from: block, to: block };
+        let mut open = self.begin(&job, block)?;
+        open.take(&logs, block)?;
+        self.finish(open, &job).await
     }
 
     /// Reads one job, file by file. Returns how many logs were read in all.
