@@ -31,7 +31,7 @@ pub use watch::Watch;
 
 use crate::archive::coverage::Coverage;
 use crate::archive::head::Tail;
-use crate::archive::logs::LogReader;
+use crate::archive::logs::{COVERAGE_NOTE, LogReader};
 use crate::archive::{MarketName, Table, Writer};
 use crate::rpc::Client;
 use crate::{Error, Result};
@@ -45,6 +45,8 @@ pub struct Syncer<'a> {
     watch: Watch,
     coverage: Coverage,
     tail: Tail,
+    /// The last block that a sync before this one read, whatever was imported.
+    synced_to: Option<u64>,
     stop: Arc<AtomicBool>,
 }
 
@@ -65,6 +67,8 @@ impl<'a> Syncer<'a> {
     ) -> Result<Self> {
         let files = writer.archive().market_files(&market, Table::Logs)?;
         let coverage = Coverage::of(&files)?;
+        let synced = files.iter().filter(|file| file.footer.note(COVERAGE_NOTE).is_none());
+        let synced_to = synced.filter_map(|file| Some(file.blocks()?.1)).max();
         let mut logs = LogReader::of_files(files, 0)?;
         let mut learnt = watch;
         while let Some(log) = logs.next_log()? {
@@ -73,7 +77,7 @@ impl<'a> Syncer<'a> {
         let tail = Tail::load(writer.archive(), &market)?;
         let chain = client.chain();
         let tail = tail.filter(|tail| tail.chain() == chain).unwrap_or_else(|| Tail::new(chain, learnt.filter()));
-        let syncer = Self { client, writer, market, watch: learnt, coverage, tail, stop };
+        let syncer = Self { client, writer, market, watch: learnt, coverage, tail, synced_to, stop };
         syncer.check_history().await?;
         Ok(syncer)
     }
@@ -123,10 +127,9 @@ impl<'a> Syncer<'a> {
     /// the market's first block. Later ones cannot have mattered before the last sync, which found all there were: they are
     /// watched from where that ended.
     pub fn add_found(&mut self, contracts: impl IntoIterator<Item = Address>) {
-        let end = self.coverage.boundaries().last().map(|(block, _)| *block);
         for address in contracts {
-            let is_known = end.is_none() || self.coverage.knows(&address);
-            let from = if is_known { self.watch.first_block() } else { end.unwrap_or(0) };
+            let is_known = self.synced_to.is_none() || self.coverage.knows(&address);
+            let from = if is_known { self.watch.first_block() } else { self.synced_to.unwrap_or(0) };
             // What a log named is wanted from that log on, and not from earlier.
             if !self.watch.watches(&address) {
                 self.watch.add(address, from);

@@ -418,10 +418,12 @@ fn an_interrupted_sync_keeps_what_it_read_and_a_second_interrupt_ends_it_at_once
     let slow = proxy.url();
     // Block by block, each of them slowly: far more than what comes before the interrupt.
     proxy.add(Fault::Range(1, RANGE_TEXTS[0]), When::Always);
-    let stall = proxy.add_to(Fault::Stall(Duration::from_millis(400)), When::Always, Some("eth_getLogs"));
     let bed = Bed::new();
     let archive = bed.archive();
     let more = ["--finality", "0", "--from-block", "0"];
+    let learns = [&more[..], &["--max-requests", "60"]].concat();
+    refused(&run(&archive, &words(&provider, &[&slow], &learns)), "a budget", &["requests were made", "go on later"]);
+    let stall = proxy.add_to(Fault::Stall(Duration::from_millis(400)), When::Always, Some("eth_getLogs"));
     let work = AtWork::start(&archive, &words(&provider, &[&slow], &more));
     waits_until(|| proxy.fired(stall) >= 40);
     work.interrupt();
@@ -430,7 +432,7 @@ fn an_interrupted_sync_keeps_what_it_read_and_a_second_interrupt_ends_it_at_once
     let (code, out) = work.ended();
     assert!(code == Some(130) && out.contains("Synced m"), "{code:?} {out}");
     let kept = parquet_files(&archive.join("logs"));
-    assert!(!kept.is_empty(), "what was read is kept");
+    assert!(!kept.is_empty(), "what was read is kept: {out} {:?}", every_file(&archive));
     // The second ends at once what is not to be had for long.
     proxy.clear();
     let stall = proxy.add_to(Fault::Stall(Duration::from_secs(30)), When::Always, Some("eth_getLogs"));
