@@ -272,6 +272,9 @@ pub(crate) struct Verify {
     /// Say what it would cost and ask nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Set files aside whose logs were found wrong, so that the next sync reads their blocks anew; nothing is deleted
+    #[arg(long)]
+    pub repair: bool,
     /// Who is asked.
     #[command(flatten)]
     pub nodes: Nodes,

@@ -3,6 +3,7 @@
 mod logs;
 mod state;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +12,7 @@ use protocol::B256;
 use protocol::standing::Standing;
 use protocol::time::TimeUs;
 use source::archive::definition::Definition;
-use source::archive::logs::filter_of;
+use source::archive::logs::{filter_of, set_aside};
 use source::archive::proofs::{self, Proof};
 use source::archive::{Archive, MarketName, Table as ArchiveTable, Writer};
 use source::log::Filter;
@@ -43,6 +44,8 @@ pub(crate) struct Finding {
     /// What differs, the first of it.
     differences: Vec<Difference>,
     notes: Vec<String>,
+    /// Blocks whose logs are not held as they are, the first of them.
+    blocks: BTreeSet<u64>,
 }
 
 /// One thing that is not as the chain has it.
@@ -93,7 +96,31 @@ async fn verify(folder: &Path, args: &args::Verify) -> anyhow::Result<(Report, u
     let writer = Writer::open(&subject.archive)?;
     proofs::record(&writer, &subject.market, subject.definition.chain, &proofs)?;
     let wrong = proofs.iter().map(|proof| proof.wrong).sum();
-    Ok((report(&subject, &findings), wrong))
+    let mut report = report(&subject, &findings);
+    if args.repair && wrong > 0 {
+        report.notes.push(repair(&subject, &writer, &findings)?);
+    }
+    Ok((report, wrong))
+}
+
+/// Sets the files aside that hold what was found wrong, and says what to do then.
+fn repair(subject: &Subject, writer: &Writer, findings: &[Finding]) -> anyhow::Result<String> {
+    let blocks: BTreeSet<u64> = findings.iter().flat_map(|finding| finding.blocks.iter().copied()).collect();
+    let (mut count, market) = (0, &subject.market);
+    for file in subject.archive.market_files(market, ArchiveTable::Logs)? {
+        if file.blocks().is_some_and(|(from, to)| blocks.range(from..=to).next().is_some()) {
+            set_aside(writer, &file)?;
+            count += 1;
+        }
+    }
+    if count == 0 {
+        return Ok("No file is known to be wrong: `--level receipts` or `--level second` find out which.".to_owned());
+    }
+    Ok(format!(
+        "{} files were set aside; `tidegate sync --market {market} --rpc URL` reads their blocks anew, from another endpoint \
+         if the one before is not to be believed. Then verify again.",
+        text::count(count)
+    ))
 }
 
 /// Everything that any file of a market was read with.

@@ -134,7 +134,8 @@ fn finding(subject: &Subject, level: By, what: &str, plan: &Plan, checked: &Chec
             checked.suspect_by_chance
         ));
     }
-    Finding { proof, differences: differences.collect(), notes }
+    let blocks = checked.wrong.first.iter().map(|found| found.block).collect();
+    Finding { proof, differences: differences.collect(), notes, blocks }
 }
 
 /// A check that did not get to its end keeps what it learnt.

@@ -116,7 +116,7 @@ fn judge(
             text::count(stale)
         ));
     }
-    Ok(Finding { proof, differences, notes })
+    Ok(Finding { proof, differences, notes, blocks: BTreeSet::new() })
 }
 
 /// The first thing that is wrong, as a proof keeps it.
