@@ -3,6 +3,7 @@
 mod faults;
 mod figures;
 mod killed;
+mod omissions;
 mod place;
 mod reorganised;
 

@@ -78,7 +78,19 @@ impl Place {
     }
 
     pub(super) fn verified(&self, levels: &str, url: &str) -> Ran {
-        self.bed.run(&["verify", "--rpc", url, "--accounts", "all", "--blocks", "all", "--level", levels])
+        self.bed.run(&[
+            "verify",
+            "--rpc",
+            url,
+            "--accounts",
+            "all",
+            "--blocks",
+            "all",
+            "--level",
+            levels,
+            "--format",
+            "json",
+        ])
     }
 
     pub(super) fn archive(&self) -> Archive {
