@@ -4,7 +4,10 @@
 //! * `liquidations [--rows N]`: import and group-by beside DuckDB on the same rows, with the floor of merely decoding the
 //!   columns;
 //! * `health`: accounts valued exactly and approximately, beside the contracts, numpy and the machine's memory;
-//! * `tick`: what one move of prices costs where everybody is watched, beside a full rescan.
+//! * `tick`: what one move of prices costs where everybody is watched, beside a full rescan;
+//! * `sync [--logs N]`: logs read from a node on this machine, into files and on into a book, beside cryo, with the floor of
+//!   merely going over the node's answers;
+//! * `fold`: from files to a book, stage by stage.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +19,17 @@ use crate::{contracts, shell};
 const PEERS: [&str; 4] = ["duckdb==2.0.0", "pyarrow==26.0.1", "pytz", "numpy==2.4.6"];
 const ROWS: u64 = 10_000_000;
 
+/// Who else reads logs into Parquet.
+const CRYO: &str = "cryo==0.3.2";
+const LOGS: u64 = 500_000;
+
 /// Measures what the first argument names; without one liquidations, as with options alone.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     match args {
         [what] if what == "health" => health(),
         [what] if what == "tick" => tick(),
+        [what] if what == "fold" => fold(),
+        [what, options @ ..] if what == "sync" => sync(options),
         [what, options @ ..] if what == "liquidations" => liquidations(options),
         options => liquidations(options),
     }
@@ -31,7 +40,9 @@ fn liquidations(options: &[String]) -> Result<()> {
     let rows = match options {
         [] => ROWS,
         [option, rows] if option == "--rows" => rows.parse().context("--rows takes a whole number")?,
-        _ => bail!("`bench` takes `health`, `tick`, or `liquidations` with `--rows N` or nothing"),
+        _ => bail!(
+            "`bench` takes `health`, `tick`, `fold`, `sync` with `--logs N` or nothing, or `liquidations` with `--rows N` or nothing"
+        ),
     };
     shell::run(shell::cargo().args(["build", "--release", "--locked", "--package", "tidegate"]))?;
     let folder = folder();
@@ -69,6 +80,35 @@ fn tick() -> Result<()> {
 fn build_health() -> Result<()> {
     let build = ["build", "--release", "--locked", "--package", "differential", "--bin", "bench-health"];
     shell::run(shell::cargo().args(build))
+}
+
+/// Starts a node and whoever reads from it as processes of their own, so that each is charged what it uses.
+fn sync(options: &[String]) -> Result<()> {
+    let logs = match options {
+        [] => LOGS,
+        [option, logs] if option == "--logs" => logs.parse().context("--logs takes a whole number")?,
+        _ => bail!("`bench sync` takes `--logs N` or nothing"),
+    };
+    build_sync()?;
+    let folder = folder();
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    shell::run(
+        shell::program("python3").arg(script("sync.py")).arg(bench_sync()).arg(folder).arg(logs.to_string()).arg(CRYO),
+    )
+}
+
+fn fold() -> Result<()> {
+    build_sync()?;
+    shell::run(shell::program(bench_sync()).arg("fold").arg(folder()))
+}
+
+fn build_sync() -> Result<()> {
+    let build = ["build", "--release", "--locked", "--package", "differential", "--bin", "bench-sync"];
+    shell::run(shell::cargo().args(build))
+}
+
+fn bench_sync() -> PathBuf {
+    shell::root().join("target/release/bench-sync")
 }
 
 fn folder() -> PathBuf {

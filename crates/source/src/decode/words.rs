@@ -87,11 +87,10 @@ impl<'a> Words<'a> {
     /// An integer below 2^128: indexes and rates.
     #[inline]
     pub fn wide(&self, place: usize) -> Read<u128> {
-        let (high, low) = self.bytes(place)?.split_at(16);
-        if high.iter().any(|byte| *byte != 0) {
-            return Err(Reject::Range { place, holds: "a number below 2^128" });
+        match self.bytes(place)?.as_chunks::<16>().0 {
+            [high, low] if *high == [0; 16] => Ok(u128::from_be_bytes(*low)),
+            _ => Err(Reject::Range { place, holds: "a number below 2^128" }),
         }
-        Ok(low.iter().fold(0, |number, byte| (number << 8) | u128::from(*byte)))
     }
 
     /// An integer below 2^64.
@@ -128,10 +127,9 @@ impl<'a> Words<'a> {
     /// An address.
     #[inline]
     pub fn address(&self, place: usize) -> Read<Address> {
-        let (zeros, address) = self.bytes(place)?.split_at(12);
-        if zeros.iter().any(|byte| *byte != 0) {
-            return Err(Reject::Range { place, holds: "an address" });
+        match self.bytes(place)?.split_first_chunk::<12>() {
+            Some(([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], address)) => Ok(Address::from_slice(address)),
+            _ => Err(Reject::Range { place, holds: "an address" }),
         }
-        Ok(Address::from_slice(address))
     }
 }
