@@ -56,7 +56,8 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
             ]);
         }
         if let Some(market) = archive.synced_market(&dataset) {
-            notes.extend(super::rebuild::notes(archive, &market)?);
+            let own = super::rebuild::notes(archive, &market)?;
+            notes.extend(own.into_iter().map(|note| format!("{market}: {note}.")));
         }
     }
     if table.rows.is_empty() {

