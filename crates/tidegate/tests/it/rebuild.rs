@@ -29,9 +29,8 @@ fn parts() -> Option<(Artifacts, PathBuf)> {
 }
 
 /// A market that lived.
-fn life(version: Version, seed: u64, steps: usize) -> Option<Chain> {
+fn life(world: World, seed: u64, steps: usize) -> Option<Chain> {
     let (artifacts, binary) = parts()?;
-    let world = if version == Version::V3_0_2 { upgradable(seed) } else { World::random(version, seed) };
     let mut chain = Chain::start(&binary, &artifacts, world, seed).unwrap();
     let lived = chain.live(steps).unwrap();
     assert!(lived.liquidations > 0, "{lived:?}");
@@ -251,8 +250,9 @@ fn compare_transactions(chain: &mut Chain, bed: &Bed, rows: &[Row], tally: &mut 
     }
 }
 
-fn is_what_the_contracts_say(version: Version, seed: u64, steps: usize) {
-    let Some(mut chain) = life(version, seed, steps) else { return };
+fn is_what_the_contracts_say(world: World, seed: u64, steps: usize) {
+    let version = world.version;
+    let Some(mut chain) = life(world, seed, steps) else { return };
     let bed = Bed::new();
     sync(&bed, &mut chain);
     let (rows, mut tally) = (rows(&bed), Tally::default());
@@ -284,23 +284,73 @@ fn is_what_the_contracts_say(version: Version, seed: u64, steps: usize) {
 
 #[test]
 fn liquidations_of_v2_are_what_the_contracts_say() {
-    is_what_the_contracts_say(Version::V2, 3, 300);
+    is_what_the_contracts_say(World::random(Version::V2, 3), 3, 300);
 }
 
 #[test]
 fn liquidations_of_v3_0_2_are_what_the_contracts_say() {
-    is_what_the_contracts_say(Version::V3_0_2, 2, 300);
+    is_what_the_contracts_say(upgradable(2), 2, 300);
 }
 
 #[test]
 fn liquidations_of_v3_6_are_what_the_contracts_say() {
-    is_what_the_contracts_say(Version::V3_6, 4, 300);
+    is_what_the_contracts_say(World::random(Version::V3_6, 4), 4, 300);
+}
+
+/// Categories bring prices of their own, and debt can be stable.
+#[test]
+fn liquidations_in_categories_with_prices_are_what_the_contracts_say() {
+    is_what_the_contracts_say(World::random(Version::V3_0_2, 6), 6, 300);
+}
+
+/// A synced market stands beside imports as one of them: compared by logs, added up once, never mixed.
+#[test]
+fn a_synced_market_is_a_dataset_among_others() {
+    let Some(mut chain) = life(World::random(Version::V3_6, 4), 4, 150) else { return };
+    let bed = Bed::new();
+    sync(&bed, &mut chain);
+    let rows = rows(&bed);
+    let mut csv =
+        "timestamp,chain,market,tx_hash,log_index,user,collateral_symbol,collateral_amount,collateral_usd\n".to_owned();
+    for row in &rows {
+        let seconds = row["time"].parse::<i64>().unwrap() / 1_000_000;
+        let fields = ["tx_hash", "log_index", "user", "collateral_symbol", "collateral_amount", "collateral_usd"];
+        let fields: Vec<&str> = fields.iter().map(|column| row[*column].as_str()).collect();
+        csv += &format!("{seconds},31337,m,{}\n", fields.join(","));
+    }
+    let file = bed.file("same.csv", csv);
+    let ran = bed.import(&file, &["--dataset", "m"]);
+    assert!(ran.code == Some(1) && ran.err.contains("is a synced market"), "{ran:?}");
+    let ran = bed.import(&file, &["--dataset", "import"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let ran = bed.run(&["liquidations", "--combine"]);
+    assert!(ran.code == Some(1) && ran.err.contains("tidegate reconcile"), "{ran:?}");
+    let side_by_side = bed.json(&["liquidations"]);
+    let events = |report: &Value| -> Vec<u64> {
+        table(report, "totals").iter().map(|row| row["events"].as_u64().unwrap()).collect()
+    };
+    let count = rows.len() as u64;
+    assert_eq!(events(&side_by_side), [count, count]);
+    assert_eq!(bed.run(&["reconcile", "m", "import"]).code, Some(0));
+    let combined = bed.json(&["liquidations", "--combine"]);
+    assert_eq!(events(&combined), [count], "{combined}");
+    // More logs than the table was made of are noticed, and taken in.
+    let before = std::fs::read(table_file(&bed)).unwrap();
+    chain.live(60).unwrap();
+    sync(&bed, &mut chain);
+    let after = std::fs::read(table_file(&bed)).unwrap();
+    assert!(before != after);
+    std::fs::write(table_file(&bed), before).unwrap();
+    let stale = bed.run(&["liquidations", "--dataset", "m"]);
+    assert!(stale.out.contains("tidegate rebuild --market m"), "{stale:?}");
+    assert_eq!(bed.run(&["rebuild"]).code, Some(0));
+    assert!(std::fs::read(table_file(&bed)).unwrap() == after);
 }
 
 /// However often a sync is cut off, and wherever, in the end there is what one makes that is not.
 #[test]
 fn a_sync_cut_off_anywhere_ends_with_the_same_tables() {
-    let Some(mut chain) = life(Version::V3_6, 5, 200) else { return };
+    let Some(mut chain) = life(World::random(Version::V3_6, 5), 5, 200) else { return };
     let (whole, cut) = (Bed::new(), Bed::new());
     sync(&whole, &mut chain);
     let (mut tries, mut budget) = (0, 20_u64);
