@@ -655,3 +655,39 @@ impl Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One in ray.
+    const ONE: u128 = 1_000_000_000_000_000_000_000_000_000;
+
+    proptest! {
+        /// The fee is found again from what the liquidator received and what moved to the treasury, as the pool computed it.
+        /// Two amounts can only both be possible where they differ by one.
+        #[test]
+        fn a_fee_is_found_again(
+            revision in prop::sample::select(&Revision::ALL[1..]),
+            seized in 1_000..(1_u128 << 100),
+            bonus in 10_001..13_000_u16,
+            share in 1..5_000_u16,
+            index in ONE..4 * ONE,
+        ) {
+            let terms = LiquidationTerms {
+                bonus: Bps(bonus),
+                protocol_fee: Bps(share),
+                collateral_category: None,
+                debt_category: None,
+            };
+            let (rules, seized, index) = (revision.rules(), U256::from(seized), Ray(U256::from(index)));
+            let rounding = rules.liquidation.rounding();
+            let fee = percent_mul(terms.bonus_in(revision, seized).unwrap(), terms.protocol_fee, rounding.fee).unwrap();
+            let scaled = rules.scaling.withdrawn(fee, index).unwrap();
+            let found = terms.fee_paid(revision, rules.scaling, seized - fee, (scaled, index)).unwrap();
+            prop_assert!(found.abs_diff(fee) <= U256::from(u8::from(!fee.is_zero() && !scaled.is_zero())), "{} for {}", found, fee);
+        }
+    }
+}

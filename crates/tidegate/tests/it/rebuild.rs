@@ -1,7 +1,9 @@
 //! The liquidations of a synced market: what its table says is what the contracts say, and it is made from the archive alone.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use differential::abi;
 use differential::anvil;
@@ -345,6 +347,54 @@ fn a_synced_market_is_a_dataset_among_others() {
     assert!(stale.out.contains("tidegate rebuild --market m"), "{stale:?}");
     assert_eq!(bed.run(&["rebuild"]).code, Some(0));
     assert!(std::fs::read(table_file(&bed)).unwrap() == after);
+}
+
+/// A sync that follows the chain takes liquidations in as their blocks become final.
+#[test]
+fn liquidations_are_taken_in_as_they_become_final() {
+    let Some(mut chain) = life(World::random(Version::V3_6, 4), 4, 60) else { return };
+    let (followed, fresh) = (Bed::new(), Bed::new());
+    let (url, provider) = (chain.url().unwrap(), chain.market.provider.to_string());
+    let args = [
+        "sync",
+        "--market",
+        "m",
+        "--chain",
+        "31337",
+        "--provider",
+        &provider,
+        "--rpc",
+        &url,
+        "--follow",
+        "--finality",
+        "3",
+    ];
+    let mut child = followed.command(&args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut wait_for = |block: u64| {
+        let line = format!("block {block}:");
+        assert!(said.any(|said| said.unwrap().starts_with(&line)), "it ended before {line}");
+    };
+    let latest = chain.node().unwrap().latest().unwrap();
+    wait_for(latest);
+    let before = rows(&followed).len();
+    chain.live(120).unwrap();
+    chain.node().unwrap().mine(4).unwrap();
+    let latest = chain.node().unwrap().latest().unwrap();
+    wait_for(latest);
+    // Its last words on this block come before it looks at what is final, and the next block's after.
+    chain.node().unwrap().mine(1).unwrap();
+    wait_for(latest + 1);
+    chain.node().unwrap().mine(1).unwrap();
+    wait_for(latest + 2);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    sync(&fresh, &mut chain);
+    let told = rows(&followed);
+    println!("{before} liquidations, then {}", told.len());
+    assert!(told.len() > before);
+    assert_eq!(told, rows(&fresh));
+    assert_eq!(transactions(&followed), transactions(&fresh));
 }
 
 /// However often a sync is cut off, and wherever, in the end there is what one makes that is not.
