@@ -372,8 +372,12 @@ fn liquidations_are_taken_in_as_they_become_final() {
     let mut child = followed.command(&args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut wait_for = |block: u64| {
-        let line = format!("block {block}:");
-        assert!(said.any(|said| said.unwrap().starts_with(&line)), "it ended before {line}");
+        let (line, mut last) = (format!("block {block}:"), String::new());
+        let mut is_said = |said: std::io::Result<String>| {
+            last = said.unwrap();
+            last.starts_with(&line)
+        };
+        assert!(said.any(&mut is_said), "it ended before {line} {last}");
     };
     let latest = chain.node().unwrap().latest().unwrap();
     wait_for(latest);
