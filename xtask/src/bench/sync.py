@@ -21,7 +21,9 @@ OUT = f"{FOLDER}/sync"
 # a time, so a decoded history is one run for each.
 BLOCKS = 1_000
 
+COMMONEST = "ReserveDataUpdated(address indexed reserve, uint256 liquidityRate, uint256 stableRate, uint256 variableRate, uint256 liquidityIndex, uint256 variableIndex)"
 EVENTS = [
+    COMMONEST,
     "Mint(address indexed caller, address indexed onBehalfOf, uint256 value, uint256 increase, uint256 index)",
     "Burn(address indexed from, address indexed target, uint256 value, uint256 increase, uint256 index)",
     "BalanceTransfer(address indexed from, address indexed to, uint256 value, uint256 index)",
@@ -29,7 +31,6 @@ EVENTS = [
     "Withdraw(address indexed reserve, address indexed user, address indexed to, uint256 amount)",
     "Borrow(address indexed reserve, address user, address indexed onBehalfOf, uint256 amount, uint8 mode, uint256 rate, uint16 indexed referral)",
     "Repay(address indexed reserve, address indexed user, address indexed repayer, uint256 amount, bool useATokens)",
-    "ReserveDataUpdated(address indexed reserve, uint256 liquidityRate, uint256 stableRate, uint256 variableRate, uint256 liquidityIndex, uint256 variableIndex)",
     "LiquidationCall(address indexed collateral, address indexed debt, address indexed user, uint256 repaid, uint256 seized, address liquidator, bool receiveAToken)",
     "ReserveUsedAsCollateralEnabled(address indexed reserve, address indexed user)",
     "UserEModeSet(address indexed user, uint8 category)",
@@ -80,20 +81,21 @@ def cryo(python, url, first, last, events):
 import cryo
 common = dict(blocks=["{first}:{last + 1}"], rpc="{url}", inner_request_size={BLOCKS}, chunk_size={BLOCKS}, verbose=False)
 for place, event in enumerate({events!r}):
-    only = dict(event_signature=event[0], topic0=event[1]) if event else dict()
+    only = dict(event_signature=event[0], topic0=[event[1]]) if event else dict()
     cryo.freeze("logs", output_dir="{OUT}/" + str(place), **only, **common)
 """
     return [python, "-c", code]
 
 
-def show(name, result, beside=None):
+def show(name, result, logs, beside=None):
     if result is None:
         print(f"  {name:<44} skipped: it could not be had or failed")
-        return
+        return None
     wall, cpu, memory, disk = result
-    ratio = f"{beside[1] / cpu:6.2f} x" if beside else ""
-    a_million = memory * 1e6 / LOGS
-    print(f"  {name:<44} {LOGS / cpu / 1e3:8.0f} {cpu:8.2f} {wall:8.2f} {memory:8.0f} {a_million:8.0f} {disk:8.1f} {ratio}", flush=True)
+    rate, a_million = logs / cpu / 1e3, memory * 1e6 / logs
+    ratios = "".join(f"{rate / other:8.2f} x" for other in beside or [])
+    print(f"  {name:<44} {rate:8.0f} {cpu:8.2f} {wall:8.2f} {memory:8.0f} {a_million:8.0f} {disk:8.1f} {ratios}", flush=True)
+    return rate
 
 
 def main():
@@ -107,19 +109,23 @@ def main():
     subprocess.run([BINARY, "stages", OUT, str(LOGS)], check=True)
 
 
-def measure(url, first, last):
-    print(f"{LOGS} logs of a node on this machine; the least of {RUNS} runs; of decoded logs, cryo's beside ours")
+def measure(url, first, last, logs, commonest):
+    first, last, logs, commonest = int(first), int(last), int(logs), int(commonest)
+    print(f"{logs} logs of a node on this machine, {commonest} of the commonest event; the least of {RUNS} runs")
+    print("ratios are of logs a CPU-second, to cryo's lines in their order")
     print(f"  {'':<44} {'k/CPU-s':>8} {'CPU s':>8} {'wall s':>8} {'MiB':>8} {'MiB/M':>8} {'MB disk':>8}")
     python = cryo_python()
-    decoded = raw = None
+    raw = one = decoded = None
     if python:
         topics = subprocess.run([BINARY, "topics", *EVENTS], check=True, capture_output=True, text=True).stdout.split()
-        raw = least(cryo(python, url, int(first), int(last), [None]))
-        decoded = least(cryo(python, url, int(first), int(last), list(zip(EVENTS, topics))))
-    show("cryo: HTTP to Parquet", raw)
-    show("cryo: the same, decoded", decoded)
-    show("ours: HTTP to Parquet", least([BINARY, "raw", url, last, OUT]), raw)
-    show("ours: the same, decoded and folded", least([BINARY, "folded", url, last, OUT]), decoded)
+        events = list(zip(EVENTS, topics))
+        raw = least(cryo(python, url, first, last, [None]))
+        one = least(cryo(python, url, first, last, events[:1]))
+        decoded = least(cryo(python, url, first, last, events))
+    lines = [("raw", raw, logs), ("the commonest event decoded", one, commonest), ("every event decoded, one by one", decoded, logs)]
+    beside = [rate for rate in (show(f"cryo: {name}", result, count) for name, result, count in lines) if rate]
+    show("ours: raw", least([BINARY, "raw", url, str(last), OUT]), logs, beside)
+    show("ours: raw, every event decoded and folded", least([BINARY, "folded", url, str(last), OUT]), logs, beside)
 
 
 main()

@@ -82,6 +82,11 @@ pub(crate) fn book(revision: Revision) -> Result<Book> {
     Ok(book)
 }
 
+/// The name of the commonest event.
+pub(crate) fn updated() -> B256 {
+    keccak256("ReserveDataUpdated(address,uint256,uint256,uint256,uint256,uint256)")
+}
+
 /// First topics.
 struct Names {
     mint: B256,
@@ -107,7 +112,7 @@ impl Names {
             withdraw: keccak256("Withdraw(address,address,address,uint256)"),
             borrow: keccak256("Borrow(address,address,address,uint256,uint8,uint256,uint16)"),
             repay: keccak256("Repay(address,address,address,uint256,bool)"),
-            updated: keccak256("ReserveDataUpdated(address,uint256,uint256,uint256,uint256,uint256)"),
+            updated: updated(),
             liquidation: keccak256("LiquidationCall(address,address,address,uint256,uint256,address,bool)"),
             enabled: keccak256("ReserveUsedAsCollateralEnabled(address,address)"),
             e_mode: keccak256("UserEModeSet(address,uint8)"),
@@ -220,8 +225,13 @@ impl Life {
         // The first reserves are those that most people hold.
         let chance = &mut Chance::new(who as u64, 3 + slot as u64);
         let reserve = chance.index(usize::from(RESERVES)).min(chance.index(usize::from(RESERVES)));
-        // What is transferred is the first; whoever gets it has the same.
-        let reserve = if slot == 0 { who % usize::from(RESERVES) } else { reserve };
+        // What is transferred is the first; whoever gets it has the same. The second is another one.
+        let first = who % usize::from(RESERVES);
+        let reserve = match slot {
+            0 => first,
+            1 if reserve == first => (reserve + 1) % usize::from(RESERVES),
+            _ => reserve,
+        };
         u8::try_from(reserve).unwrap_or(0)
     }
 

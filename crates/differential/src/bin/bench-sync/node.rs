@@ -40,6 +40,11 @@ impl Text {
         Ok(text)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// Where the logs of a range of blocks stand.
     fn range(&self, from: u64, to: u64) -> (usize, usize) {
         let first = self.ends.partition_point(|(block, ..)| *block < from);
@@ -86,11 +91,15 @@ impl Text {
     }
 }
 
-/// Serves until its standard input ends. Prints the address and the last block once it does.
+/// Serves until its standard input ends. Prints the address, the first and the last block, how many logs there are, and how
+/// many of them are of the commonest event, once it does.
 pub(crate) fn serve(accounts: u32, count: usize) -> Result<()> {
     let text = Arc::new(Text::of(Revision::V3_0_2, accounts, count)?);
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    println!("http://{} {} {}", listener.local_addr()?, life::FIRST_BLOCK, text.last_block);
+    let updated = format!("{:#x}", life::updated());
+    let commonest = text.ends.iter().filter(|(_, name, _)| *name == updated).count();
+    let (address, first, last) = (listener.local_addr()?, life::FIRST_BLOCK, text.last_block);
+    println!("http://{address} {first} {last} {} {commonest}", text.len());
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let text = Arc::clone(&text);
