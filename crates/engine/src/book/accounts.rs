@@ -74,6 +74,8 @@ impl Person {
             Ok(place) => place,
             Err(_) if scaled == 0 => return,
             Err(place) => {
+                // Most have one holding or two, and of many accounts room for more would be most of the memory.
+                self.holdings.reserve_exact(1);
                 self.holdings.insert(place, Holding { reserve, supplied: 0, borrowed: 0 });
                 place
             }

@@ -38,14 +38,25 @@ impl Hasher for AddressHasher {
         self.0
     }
 
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
+        let mut mix = |word: [u8; 8]| {
             self.0 = (self.0.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        };
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| mix(*word));
+        match bytes.last_chunk::<8>() {
+            _ if rest.is_empty() => {}
+            // Whole words are quicker, even if some bytes are mixed in twice.
+            Some(last) => mix(*last),
+            None => mix(std::array::from_fn(|place| rest.get(place).copied().unwrap_or(0))),
         }
         self.0 ^= self.0 >> 29;
     }
+
+    /// All addresses are equally long.
+    #[inline]
+    fn write_usize(&mut self, _: usize) {}
 }
 
 type ByAddress<T> = HashMap<Address, T, BuildHasherDefault<AddressHasher>>;

@@ -330,6 +330,11 @@ impl Book {
     /// Sets a scaled balance and moves the reserve's total along.
     fn put_scaled(&mut self, account: AccountId, reserve: ReserveId, side: Side, scaled: u128) {
         let was = self.accounts.scaled(account, reserve, side);
+        self.move_scaled(account, (reserve, side), was, scaled);
+    }
+
+    /// The same where it is known what the balance was.
+    fn move_scaled(&mut self, account: AccountId, (reserve, side): (ReserveId, Side), was: u128, scaled: u128) {
         self.accounts.set_scaled(account, reserve, side, scaled);
         let listed = self.ground.listed_mut(reserve);
         let total = match side {

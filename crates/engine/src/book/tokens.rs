@@ -79,7 +79,7 @@ impl Book {
             Scaling::Protocol => step.directed(side),
         };
         let scaled = self.settled(here, (reserve, address, side), next)?;
-        self.put_scaled(account, reserve, side, scaled);
+        self.move_scaled(account, (reserve, side), was, scaled);
         Ok(Undo::Scaled { account, reserve, side, was })
     }
 
