@@ -30,6 +30,7 @@ mod wire;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -323,7 +324,10 @@ impl Client {
         let filter = Arc::new(filter);
         let read = move |(from, to): (u64, u64)| {
             let (inner, filter) = (Arc::clone(&reader), Arc::clone(&filter));
-            async move { Ok(LogRange { from, to, logs: fetch::fetch(&inner, &filter, from, to).await? }) }
+            let work = async move { Ok(LogRange { from, to, logs: fetch::fetch(&inner, &filter, from, to).await? }) };
+            // A task of its own goes on while the caller asks something else: else it would keep its place at an endpoint and
+            // the caller could wait for that place for ever.
+            async move { Task(tokio::spawn(work)).await }
         };
         pieces.map(read).buffered(ahead)
     }
@@ -375,6 +379,24 @@ impl Client {
     #[must_use]
     pub fn limits(&self) -> Vec<(String, Limits)> {
         self.inner.lanes.iter().map(|lane| (lane.host(), lane.limits())).collect()
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct Task<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<T> {
+        let joined = std::task::ready!(Pin::new(&mut self.0).poll(context));
+        std::task::Poll::Ready(joined.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic())))
     }
 }
 
