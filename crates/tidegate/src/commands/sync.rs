@@ -226,6 +226,7 @@ async fn catch_up(syncer: &mut Syncer<'_>, folder: &mut Folder, to: u64) -> anyh
     bar.finish_and_clear();
     match done? {
         Backfilled::Complete { logs } => {
+            syncer.end_at(to).await?;
             folder.advance(syncer, to).await?;
             rebuild::keep(syncer, folder, to).await?;
             Ok(logs)
