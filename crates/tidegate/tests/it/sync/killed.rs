@@ -47,7 +47,9 @@ fn compare(place: &Place, figures: &Figures, right: &Uninterrupted) {
     assert!(place.logs() == right.place.logs(), "other logs than without a kill");
     assert_eq!(place.positions(figures.block, &figures.addresses()), right.positions);
     let own = place.reads();
-    for (key, answer) in right.place.reads() {
+    // A token is asked once what it calls itself, at whichever block the first fold ended.
+    let symbol = &source::decode::reads::call(source::decode::reads::SYMBOL, &[]);
+    for (key, answer) in right.place.reads().into_iter().filter(|(key, _)| key.data != *symbol) {
         assert_eq!(own.get(&key), Some(&answer), "another answer than without a kill");
     }
 }
