@@ -132,6 +132,13 @@ impl Folder {
     /// What must be known about the fold.
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
+        if self.foreign > 0 {
+            notes.push(format!(
+                "{} logs are of contracts that no log names as the market's own, and are not folded; `tidegate verify` says \
+                 whether a listing was left out.",
+                text::count(self.foreign)
+            ));
+        }
         if self.rejects > 0 {
             notes.push(format!(
                 "{} logs have the name of a known event and another shape; they are kept, and not folded.",

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, bail};
 use engine::book::View;
 use engine::book::accounts::Person;
+use engine::book::ground::Listed;
 use protocol::aave::account::{AccountData, account_data};
 use protocol::aave::config::UserFlags;
 use protocol::aave::reserve::Reserve;
@@ -44,6 +45,8 @@ struct Check {
 enum Expected {
     /// One number.
     Number(U256),
+    /// The reserves' assets in the pool's order, zero where one was dropped: a listing that was left out shows here.
+    Assets(Vec<Address>),
     /// An account's bits. To 3.3 the pool may keep a borrow bit where nothing is owed any more.
     Bits { own: UserFlags, may_be_stale: bool },
     /// What an account is worth; none where it cannot be valued, and the contract must refuse too.
@@ -168,7 +171,15 @@ fn key(block: u64, target: Address, signature: &str, arguments: &[U256]) -> Read
 fn reserves(market: &Priced) -> anyhow::Result<Vec<Check>> {
     let (view, at, now) = (&market.view, market.at, market.block.now);
     let pool = view.pool().context("no log names the market's pool")?;
-    let mut checks = Vec::new();
+    let asset = |listed: &Listed| if listed.is_dropped { Address::ZERO } else { listed.contracts.asset };
+    let mut checks = vec![Check {
+        what: "reserves",
+        of: "the pool".to_owned(),
+        reserve: None,
+        account: None,
+        key: key(at, pool, reads::RESERVES, &[]),
+        expected: Expected::Assets(view.listed().iter().map(asset).collect()),
+    }];
     for (place, listed) in view.listed().iter().enumerate().filter(|(_, listed)| !listed.is_dropped) {
         let (of, contracts) = (&market.symbols[place], listed.contracts);
         let asset = [reads::word(contracts.asset)];
@@ -250,7 +261,7 @@ fn differs(check: &Check, answer: &Answer) -> Same {
     let Answer::Returned(bytes) = answer else {
         return match &check.expected {
             Expected::Worth(None) => Same::Yes,
-            Expected::Worth(Some(_)) | Expected::Number(_) | Expected::Bits { .. } => {
+            Expected::Worth(Some(_)) | Expected::Number(_) | Expected::Assets(_) | Expected::Bits { .. } => {
                 Same::No { chain: "refused".to_owned(), ours: "an answer".to_owned(), by: U256::ZERO }
             }
         };
@@ -259,6 +270,11 @@ fn differs(check: &Check, answer: &Answer) -> Same {
         Expected::Number(own) => match reads::number(bytes) {
             Ok(chain) if chain == *own => Same::Yes,
             Ok(chain) => Same::No { chain: chain.to_string(), ours: own.to_string(), by: chain.abs_diff(*own) },
+            Err(reject) => unreadable(&reject.to_string()),
+        },
+        Expected::Assets(own) => match reads::addresses(bytes) {
+            Ok(chain) if trimmed(&chain) == trimmed(own) => Same::Yes,
+            Ok(chain) => Same::No { chain: format!("{chain:?}"), ours: format!("{own:?}"), by: U256::ZERO },
             Err(reject) => unreadable(&reject.to_string()),
         },
         Expected::Bits { own, may_be_stale } => match reads::number(bytes) {
@@ -277,6 +293,11 @@ fn differs(check: &Check, answer: &Answer) -> Same {
             (Err(reject), _) => unreadable(&reject.to_string()),
         },
     }
+}
+
+/// Without the places that were dropped: the pool of some revisions leaves them out at the end, of others everywhere.
+fn trimmed(assets: &[Address]) -> Vec<Address> {
+    assets.iter().copied().filter(|asset| !asset.is_zero()).collect()
 }
 
 fn unreadable(why: &str) -> Same {
