@@ -256,7 +256,8 @@ impl Folder {
     fn fold(&mut self, to: u64) -> anyhow::Result<Came> {
         let from =
             self.waiting.as_ref().map(|pending| pending.place.block).or(self.taken.map(|at| at + 1)).unwrap_or(0);
-        if self.at.is_some_and(|at| at >= to) {
+        // A final block below what is folded already is another endpoint's, which is behind.
+        if self.at.is_some_and(|at| at >= to) || self.taken.is_some_and(|taken| taken > to) {
             return Ok(Came::There);
         }
         // Behind the log that waits, everything of its block is still to come.
@@ -373,11 +374,17 @@ impl Folder {
             self.undo_where(|_, _| true);
             self.advance(syncer, final_block).await?;
         }
+        if self.at.is_none_or(|at| at < final_block) {
+            // It was told to stop on the way: nothing is folded on top of a hole.
+            return Ok(());
+        }
         let tail = syncer.tail();
         self.undo_where(|block, hash| tail.block(block).is_none_or(|there| there.hash != hash));
         let known = self.journal.keys().next_back().copied().or(self.taken).unwrap_or(0);
         // Answers about blocks that are not final are not kept.
         let mut answers = Reads::default();
+        // These logs are looked at again once they are final, and counted then.
+        let rejects = self.rejects;
         for log in tail.logs().iter().filter(|log| log.block > known) {
             let Some(pending) = self.read(&log) else { continue };
             if let Err(error) = self.take_at_head(syncer, &pending, &mut answers).await {
@@ -386,7 +393,13 @@ impl Folder {
                 return Err(error);
             }
         }
+        self.rejects = rejects;
         Ok(())
+    }
+
+    /// Whether every log was understood and none was of a stranger.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.rejects == 0 && self.foreign == 0
     }
 
     /// Takes back blocks that are not final, the last first, as long as they are such.
@@ -460,6 +473,8 @@ pub(crate) struct Priced {
     pub block: Block,
     /// What reserves are called, by number.
     pub symbols: Vec<String>,
+    /// Every log was understood, and none was of a stranger.
+    pub is_whole: bool,
     notes: Vec<String>,
 }
 
@@ -490,7 +505,8 @@ impl Priced {
         let own = symbols(&folder.reads);
         let symbols = view.listed().iter().map(|listed| symbol(&definition, &own, listed.contracts.asset)).collect();
         let block = Block { now: time, prices, e_mode_prices, sentinel: None };
-        Ok(Self { name: folder.market.clone(), definition, view, revision, at, block, symbols, notes: folder.notes() })
+        let (name, notes, is_whole) = (folder.market.clone(), folder.notes(), folder.is_whole());
+        Ok(Self { name, definition, view, revision, at, block, symbols, is_whole, notes })
     }
 
     /// The reserve that a symbol or an address means.
@@ -567,7 +583,10 @@ fn last_priced(archive: &Archive, folder: &Folder, wanted: Option<u64>) -> anyho
     let priced = folder.reads.iter().map(|(key, _)| key).filter(is_price).map(|key| key.block);
     let last = priced.filter(|block| wanted.is_none_or(|wanted| *block == wanted) && times.contains_key(block)).max();
     let last = last.with_context(|| match wanted {
-        Some(block) => format!("no prices were read at block {block}; `tidegate sync --to-block {block}` reads them"),
+        Some(block) => format!(
+            "no prices were read at block {block}; `tidegate sync --market {} --to-block {block}` reads them",
+            folder.market
+        ),
         None => format!("no prices were read; run `tidegate sync --market {}` to its end", folder.market),
     })?;
     Ok((last, times.get(&last).copied().unwrap_or(0)))
@@ -576,6 +595,15 @@ fn last_priced(archive: &Archive, folder: &Folder, wanted: Option<u64>) -> anyho
 /// The last block up to which every log of every contract of a market is in a finished file, as the files and the logs
 /// themselves say.
 pub(crate) fn last_complete(archive: &Archive, market: &MarketName) -> anyhow::Result<u64> {
+    let (watch, coverage) = held(archive, market)?;
+    let end = coverage.boundaries().last().map_or(0, |(block, _)| *block);
+    coverage
+        .complete_to(&watch.wanted(), &decode::topics(), end)
+        .with_context(|| format!("{market}: its logs are not complete from its first block on; sync it again"))
+}
+
+/// Which contracts the logs held of a market name, and what the files cover.
+pub(crate) fn held(archive: &Archive, market: &MarketName) -> anyhow::Result<(Watch, Coverage)> {
     let definition = definition(archive, market)?;
     let files = archive.market_files(market, Table::Logs)?;
     let coverage = Coverage::of(&files)?;
@@ -585,10 +613,7 @@ pub(crate) fn last_complete(archive: &Archive, market: &MarketName) -> anyhow::R
     while let Some(log) = logs.next_log()? {
         watch.observe(&log);
     }
-    let end = coverage.boundaries().last().map_or(0, |(block, _)| *block);
-    coverage
-        .complete_to(&watch.wanted(), &decode::topics(), end)
-        .with_context(|| format!("{market}: its logs are not complete from its first block on; sync it again"))
+    Ok((watch, coverage))
 }
 
 /// The times of the blocks at which finished files end.

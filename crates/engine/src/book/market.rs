@@ -67,7 +67,10 @@ impl Book {
             }
             Statement::DeficitCreated { asset, amount, .. } => self.deficit(here, *asset, *amount, U256::ZERO)?,
             Statement::DeficitCovered { asset, amount, .. } => self.deficit(here, *asset, U256::ZERO, *amount)?,
-            Statement::PoolPaused(on) => self.ground.is_paused = *on,
+            Statement::PoolPaused(on) => {
+                self.from(here, Contract::Pool)?;
+                self.ground.is_paused = *on;
+            }
             Statement::ProxyCreated { name, proxy } => self.proxy_created(here, *name, *proxy)?,
             Statement::PoolImplementation { implementation } => {
                 self.is_providers(here)?;

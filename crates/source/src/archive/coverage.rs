@@ -63,10 +63,11 @@ impl Coverage {
         }
     }
 
-    /// Whether a contract was asked for by name in any of the files.
+    /// The first block for which a contract was asked for by name in any of the files.
     #[must_use]
-    pub fn knows(&self, address: &Address) -> bool {
-        self.readings.iter().any(|reading| reading.filter.addresses.contains(address))
+    pub fn first_of(&self, address: &Address) -> Option<u64> {
+        let own = self.readings.iter().filter(|reading| reading.filter.addresses.contains(address));
+        own.filter_map(|reading| reading.blocks.iter().next().map(|(from, _)| from)).min()
     }
 
     /// The last block of each file and its hash, by which to check that all of it is of one history. A block that stands

@@ -9,7 +9,7 @@
 //! has the same kind of name as one of a range, and rows that a filter of its writer's left out look like rows that never were.
 //! What is read from such files is complete only once a proof says so ([`crate::proof`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -87,6 +87,8 @@ pub struct Summary {
     pub taken: u64,
     /// Logs that the filter does not take. None at all: the file was written with a filter, which may be narrower than ours.
     pub passed_over: u64,
+    /// Those of them that are no event the market is read for. None at all: the file was written for some events alone.
+    pub other_events: u64,
     /// Rows that repeat the row before, word for word.
     pub repeated: u64,
     /// Rows that were rejected.
@@ -232,6 +234,7 @@ impl LogFile {
             batch: Batch::default(),
             bytes: 0,
             summary: Summary::default(),
+            events: crate::decode::topics(),
             last: None,
         };
         self.input.visit(&mut |number, row, _| {
@@ -299,6 +302,8 @@ struct Reading<'a> {
     batch: Batch,
     bytes: usize,
     summary: Summary,
+    /// The events a market is read for.
+    events: BTreeSet<B256>,
     /// The last log taken, with its data, to tell repetition from contradiction.
     last: Option<Logs>,
 }
@@ -314,7 +319,12 @@ impl Reading<'_> {
     fn row(&mut self, number: u64, row: &Row<'_>) -> Result<()> {
         self.summary.rows += 1;
         match self.convert(row) {
-            Ok(None) => self.summary.passed_over += 1,
+            Ok(None) => {
+                self.summary.passed_over += 1;
+                let topics = topics(row, &self.file.columns.topics).unwrap_or_default();
+                let is_ours = topics.first().is_some_and(|topic| self.events.contains(topic));
+                self.summary.other_events += u64::from(!is_ours);
+            }
             Ok(Some(one)) => self.take(number, row, one)?,
             Err(refusal) => self.reject(number, row, refusal),
         }

@@ -371,7 +371,8 @@ impl Delivery {
 
     /// What a status means that comes without a reply.
     pub(super) fn fault(&self) -> Fault {
-        let start = String::from_utf8_lossy(&self.body[..self.body.len().min(120)]).into_owned();
+        // Long enough that a key in it is whole where it is looked for and taken out; it is cut after that.
+        let start = String::from_utf8_lossy(&self.body[..self.body.len().min(8_192)]).into_owned();
         let what = format!("HTTP status {} ({start})", self.status);
         match self.status {
             429 | 503 => Fault::Busy(format!("HTTP status {}", self.status), self.retry_after),

@@ -36,6 +36,10 @@ use crate::archive::{MarketName, Table, Writer};
 use crate::rpc::Client;
 use crate::{Error, Result};
 
+/// Ends of files that are compared with the chain before anything is added: what lies before them was compared by earlier
+/// runs, when it was new.
+const ENDS_CHECKED: usize = 16;
+
 /// One market being read into an archive.
 #[derive(Debug)]
 pub struct Syncer<'a> {
@@ -82,21 +86,17 @@ impl<'a> Syncer<'a> {
         Ok(syncer)
     }
 
-    /// The newest finished file must end in a block of the chain as it is.
+    /// The newest finished files must end in blocks of the chain as it is.
     async fn check_history(&self) -> Result<()> {
-        let Some((block, held)) = self.coverage.boundaries().last().copied() else {
-            return Ok(());
-        };
-        let two = self.coverage.boundaries().iter().filter(|(number, _)| *number == block).count() > 1;
-        let header = self.client.header(block).await?;
-        match header {
-            Some(header) if header.hash == held && !two => Ok(()),
-            Some(header) => {
-                Err(Error::OtherHistory { market: self.market.to_string(), block, held, found: header.hash })
-            }
+        for (block, held) in self.coverage.boundaries().iter().rev().take(ENDS_CHECKED).copied() {
             // An endpoint that is behind what is held says nothing about it.
-            None => Ok(()),
+            if let Some(header) = self.client.header(block).await?
+                && header.hash != held
+            {
+                return Err(Error::OtherHistory { market: self.market.to_string(), block, held, found: header.hash });
+            }
         }
+        Ok(())
     }
 
     /// The chain.
@@ -128,8 +128,8 @@ impl<'a> Syncer<'a> {
     /// watched from where that ended.
     pub fn add_found(&mut self, contracts: impl IntoIterator<Item = Address>) {
         for address in contracts {
-            let is_known = self.synced_to.is_none() || self.coverage.knows(&address);
-            let from = if is_known { self.watch.first_block() } else { self.synced_to.unwrap_or(0) };
+            let since = self.coverage.first_of(&address).or(self.synced_to);
+            let from = since.unwrap_or(0).max(self.watch.first_block());
             // What a log named is wanted from that log on, and not from earlier.
             if !self.watch.watches(&address) {
                 self.watch.add(address, from);

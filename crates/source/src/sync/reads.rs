@@ -9,9 +9,9 @@ use protocol::B256;
 use protocol::time::TimeUs;
 
 use super::Syncer;
-use crate::Result;
 use crate::archive::reads::{Answer, Answered, ReadKey, Reads};
 use crate::rpc::{Call, Client};
+use crate::{Error, Result};
 
 /// Blocks that are asked about at a time: their answers do not depend on one another.
 const BLOCKS_AT_ONCE: usize = 8;
@@ -66,6 +66,14 @@ pub async fn ask_receipts(
     for key in wanted {
         let Some(hash) = hash(key) else { continue };
         let json = client.request("eth_getTransactionReceipt", serde_json::json!([hash.to_string()])).await?;
+        if json.get() == "null" {
+            // A node that forgot the transaction is no witness; another one may know it.
+            return Err(Error::Pruned {
+                host: client.hosts(),
+                block: key.block,
+                advice: "it has no receipt of a transaction there any more: name an endpoint that keeps them all",
+            });
+        }
         let answer = Answer::Returned(json.get().as_bytes().to_vec().into());
         into.insert(key.clone(), Answered { answer, host: client.hosts().into(), read_at: now() })?;
     }

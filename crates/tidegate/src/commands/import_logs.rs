@@ -168,10 +168,10 @@ fn word(file: &LogFile, summary: &Summary, args: &args::ImportLogs) -> anyhow::R
     if !args.contract.is_empty() {
         return Ok("hearsay: the user says for which contracts it was written");
     }
-    if summary.passed_over == 0 {
+    if summary.passed_over == 0 || summary.other_events == 0 {
         bail!(
-            "{}: has no log of any contract but this market's, so it was written with a filter, which may leave out some of \
-             theirs; say --complete if you know that it leaves out none, or with --contract for which contracts it was written",
+            "{}: has no log of any contract or event but those a market is read for, so it was written with a filter, which may \
+             leave out some; say --complete if you know that it leaves out none, or with --contract for which contracts it was written",
             file.path().display()
         );
     }

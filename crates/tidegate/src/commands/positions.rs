@@ -163,7 +163,8 @@ fn many(market: &Priced, args: &args::Positions) -> anyhow::Result<Report> {
             ("standing", Unit::Text),
         ],
     );
-    for valued in chosen.into_iter().take(kept) {
+    let shown: Vec<&Valued<'_>> = chosen.into_iter().take(kept).collect();
+    for valued in &shown {
         let [collateral, debt] = largest(market, valued.person);
         table.push(vec![
             Value::Text(text::address(&valued.person.address.into_array())),
@@ -177,7 +178,14 @@ fn many(market: &Priced, args: &args::Positions) -> anyhow::Result<Report> {
             Value::Text(market.view.standing(valued.person).to_string()),
         ]);
     }
-    Ok(Report { title: market.title("Positions"), standing: Standing::Exact, notes, tables: vec![table] })
+    let standing = standing(market, shown.iter().map(|valued| market.view.standing(valued.person)));
+    Ok(Report { title: market.title("Positions"), standing, notes, tables: vec![table] })
+}
+
+/// The weakest standing among accounts; a log that was not understood, or of a stranger, leaves none of them exact.
+fn standing(market: &Priced, shown: impl Iterator<Item = Standing>) -> Standing {
+    let least = if market.is_whole { Standing::Exact } else { Standing::Observed };
+    shown.fold(least, Ord::max)
 }
 
 /// Everybody's value, and how many could not be valued.
@@ -327,7 +335,7 @@ fn one(market: &Priced, address: Address) -> anyhow::Result<Report> {
          collateral, up for debt; none where it never can."
             .to_owned(),
     );
-    let standing = market.view.standing(person);
+    let standing = standing(market, std::iter::once(market.view.standing(person)));
     Ok(Report { title: market.title(&format!("Account {address}")), standing, notes, tables: vec![summary, table] })
 }
 

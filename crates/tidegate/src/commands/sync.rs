@@ -150,7 +150,7 @@ pub(super) async fn ends(client: &Client, target: &Target, args: &args::Sync) ->
             if *seconds > 0 { "ahead of" } else { "behind" }
         ));
     }
-    let tagged = tip.finalized.filter(|_| args.finality.is_none());
+    let tagged = tip.finalized.filter(|_| args.finality.is_none() && target.network.finality.tag);
     let last = node::final_block(client, &tip.latest, tagged, target.network.finality).await?;
     Ok((tip.latest, last))
 }
@@ -228,7 +228,10 @@ async fn catch_up(syncer: &mut Syncer<'_>, folder: &mut Folder, to: u64) -> anyh
         Backfilled::Complete { logs } => {
             syncer.end_at(to).await?;
             folder.advance(syncer, to).await?;
-            rebuild::keep(syncer, folder, to).await?;
+            // Told to stop, it may not have arrived; a table is made of what was folded whole.
+            if folder.at() >= Some(to) {
+                rebuild::keep(syncer, folder, to).await?;
+            }
             Ok(logs)
         }
         Backfilled::Stopped { logs } => Ok(logs),
@@ -302,7 +305,9 @@ async fn look(
         catch_up(syncer, folder, last.number).await?;
     }
     folder.follow(syncer, last.number).await?;
-    rebuild::keep(syncer, folder, last.number).await?;
+    if folder.at() >= Some(last.number) {
+        rebuild::keep(syncer, folder, last.number).await?;
+    }
     Ok(change)
 }
 

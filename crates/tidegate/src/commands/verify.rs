@@ -3,18 +3,19 @@
 mod logs;
 mod state;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::bail;
-use protocol::B256;
 use protocol::standing::Standing;
 use protocol::time::TimeUs;
+use protocol::{Address, B256};
 use source::archive::definition::Definition;
 use source::archive::logs::{filter_of, set_aside};
 use source::archive::proofs::{self, Proof};
 use source::archive::{Archive, MarketName, Table as ArchiveTable, Writer};
+use source::decode;
 use source::log::Filter;
 use source::markets::Markets;
 use source::proof::Level as By;
@@ -46,6 +47,8 @@ pub(crate) struct Finding {
     notes: Vec<String>,
     /// Blocks whose logs are not held as they are, the first of them.
     blocks: BTreeSet<u64>,
+    /// It did not get to its end.
+    is_cut_short: bool,
 }
 
 /// One thing that is not as the chain has it.
@@ -62,26 +65,31 @@ pub(crate) struct Difference {
 pub(crate) fn run(archive: &Path, args: &args::Verify) -> anyhow::Result<()> {
     let (report, wrong) = node::run(verify(archive, args))?;
     output::write(&report, &super::destination(&args.output))?;
-    if wrong > 0 {
-        bail!("{} comparisons failed: what is above differs from the chain", text::count(wrong));
+    if wrong.is_some_and(|wrong| wrong > 0) {
+        bail!("{} comparisons failed: what is above differs from the chain", text::count(wrong.unwrap_or(0)));
+    }
+    if wrong.is_none() {
+        bail!("nothing was found wrong, and not everything that was asked for was checked: see the notes above");
     }
     Ok(())
 }
 
-async fn verify(folder: &Path, args: &args::Verify) -> anyhow::Result<(Report, u64)> {
+/// The report, and how many comparisons failed; none where some could not be made.
+async fn verify(folder: &Path, args: &args::Verify) -> anyhow::Result<(Report, Option<u64>)> {
     let archive = Archive::at(folder)?;
     let market = market::one_market(&archive, args.market.as_deref())?;
     let definition = market::definition(&archive, &market)?;
-    let filter = filter(&archive, &market)?;
-    let to = match args.block {
-        Some(block) => block,
-        None => market::last_complete(&archive, &market)?,
-    };
+    let last = market::last_complete(&archive, &market)?;
+    let to = args.block.unwrap_or(last);
+    if !(definition.first_block..=last).contains(&to) {
+        bail!("{market}: blocks {} to {last} are held whole, and {to} is none of them", definition.first_block);
+    }
+    let filter = filter(&archive, &market, definition.first_block, to)?;
     let network = Markets::embedded().network(definition.chain);
     let client = node::connect(definition.chain, &args.nodes, network, folder).await?;
     let subject = Subject { archive, market, definition, filter, to, client };
     if args.dry_run {
-        return Ok((logs::estimate(&subject, args)?, 0));
+        return Ok((logs::estimate(&subject, args)?, Some(0)));
     }
     let mut findings = Vec::new();
     for level in &args.level {
@@ -95,12 +103,13 @@ async fn verify(folder: &Path, args: &args::Verify) -> anyhow::Result<(Report, u
     let proofs: Vec<Proof> = findings.iter().map(|finding| finding.proof.clone()).collect();
     let writer = Writer::open(&subject.archive)?;
     proofs::record(&writer, &subject.market, subject.definition.chain, &proofs)?;
-    let wrong = proofs.iter().map(|proof| proof.wrong).sum();
+    let wrong: u64 = proofs.iter().map(|proof| proof.wrong).sum();
+    let is_done = findings.iter().all(|finding| !finding.is_cut_short && finding.proof.checked > 0);
     let mut report = report(&subject, &findings);
     if args.repair && wrong > 0 {
         report.notes.push(repair(&subject, &writer, &findings)?);
     }
-    Ok((report, wrong))
+    Ok((report, (wrong > 0 || is_done).then_some(wrong)))
 }
 
 /// Sets the files aside that hold what was found wrong, and says what to do then.
@@ -123,15 +132,19 @@ fn repair(subject: &Subject, writer: &Writer, findings: &[Finding]) -> anyhow::R
     ))
 }
 
-/// Everything that any file of a market was read with.
-fn filter(archive: &Archive, market: &MarketName) -> anyhow::Result<Filter> {
-    let mut filter = Filter::default();
-    for file in archive.market_files(market, ArchiveTable::Logs)? {
-        let own = filter_of(&file)?;
-        filter.addresses.extend(own.addresses);
-        filter.topics.extend(own.topics);
+/// The contracts of which everything is held. What the logs name is held from where they name it, before which it is silent;
+/// a price feed that was found later is held from then on alone, and what it wrote before is not missing.
+fn filter(archive: &Archive, market: &MarketName, from: u64, to: u64) -> anyhow::Result<Filter> {
+    let (watch, coverage) = market::held(archive, market)?;
+    let mut since: BTreeMap<Address, u64> = watch.wanted().into_iter().collect();
+    for file in &archive.market_files(market, ArchiveTable::Logs)? {
+        for address in filter_of(file)?.addresses {
+            since.entry(address).or_insert(from);
+        }
     }
-    Ok(filter)
+    let topics = decode::topics();
+    since.retain(|address, from| coverage.missing(&[(*address, *from)], &topics, to).is_empty());
+    Ok(Filter { addresses: since.into_keys().collect(), topics })
 }
 
 impl Subject {

@@ -135,13 +135,14 @@ fn finding(subject: &Subject, level: By, what: &str, plan: &Plan, checked: &Chec
         ));
     }
     let blocks = checked.wrong.first.iter().map(|found| found.block).collect();
-    Finding { proof, differences: differences.collect(), notes, blocks }
+    Finding { proof, differences: differences.collect(), notes, blocks, is_cut_short: false }
 }
 
 /// A check that did not get to its end keeps what it learnt.
 fn cut_short(finding: &mut Finding, ended: source::Result<()>) {
     if let Err(error) = ended {
         finding.proof.whole = false;
+        finding.is_cut_short = true;
         finding.notes.push(format!("It did not get to the end: {error}."));
     }
 }

@@ -119,7 +119,7 @@ fn judge(
             text::count(stale)
         ));
     }
-    Ok(Finding { proof, differences, notes, blocks: BTreeSet::new() })
+    Ok(Finding { proof, differences, notes, blocks: BTreeSet::new(), is_cut_short: false })
 }
 
 /// The first thing that is wrong, as a proof keeps it.
