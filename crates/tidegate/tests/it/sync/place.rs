@@ -7,8 +7,9 @@ use alloy_primitives::Address;
 use differential::anvil;
 use differential::artifacts::{self, Artifacts};
 use differential::chain::Chain;
+use source::archive::coverage::Coverage;
 use source::archive::reads::{Answer, ReadKey, Reads};
-use source::archive::{Archive, LogReader, MarketName};
+use source::archive::{Archive, LogReader, MarketName, Table};
 use source::log::Logs;
 
 use crate::support::{Bed, Ran};
@@ -105,6 +106,11 @@ impl Place {
             logs.push(&log);
         }
         logs
+    }
+
+    /// Which logs the finished files say they hold.
+    pub(super) fn coverage(&self) -> Coverage {
+        Coverage::of(&self.archive().market_files(&market(), Table::Logs).unwrap()).unwrap()
     }
 
     /// Every kept answer.

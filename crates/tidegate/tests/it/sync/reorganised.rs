@@ -78,13 +78,17 @@ fn settles(place: &Place, chain: &mut Chain, figures: &Figures) {
     let fresh = Place::new(chain);
     fresh.sync(&["--finality", "0", "--to-block", &block]);
     figures.compare(place);
-    // A price feed is watched from where it was first found, which is later for whoever was there before it.
+    // A price feed is watched from where it was first found, which is later for whoever was there before it; from there on
+    // nothing of it may be missing.
     let answer = alloy_primitives::keccak256("AnswerUpdated(int256,uint256,uint256)");
+    let asked = place.coverage();
+    let is_asked = |log: &source::log::Log<'_>| {
+        log.topics.first() != Some(&answer) || asked.first_of(&log.address).is_some_and(|from| from <= log.block)
+    };
     let upto = |place: &Place| {
         let logs = place.logs();
         let mut kept = source::log::Logs::default();
-        let is_own = |log: &source::log::Log<'_>| log.block <= figures.block && log.topics.first() != Some(&answer);
-        logs.iter().filter(is_own).for_each(|log| kept.push(&log));
+        logs.iter().filter(|log| log.block <= figures.block && is_asked(log)).for_each(|log| kept.push(&log));
         kept
     };
     let (own, right) = (upto(place), upto(&fresh));
