@@ -6,6 +6,7 @@
 //! * [`amount`]: integers in a token's smallest unit, US dollars with eight decimals, and how text becomes either;
 //! * [`time`]: moments in microseconds and the civil calendar in UTC;
 //! * [`chain`] and [`token`]: names and decimals, from the embedded registry;
+//! * [`venue`]: positions in perpetual futures, and when each venue liquidates them;
 //! * [`liquidation`]: one liquidation call, as far as its source knew it;
 //! * [`event`]: the ordered log everything else is derived from;
 //! * [`standing`]: how a figure is known.
@@ -22,5 +23,7 @@ pub mod liquidation;
 pub mod standing;
 pub mod time;
 pub mod token;
+pub mod venue;
 
 pub use alloy_primitives::{Address, B256, I256, U256};
+pub use rust_decimal::Decimal;
