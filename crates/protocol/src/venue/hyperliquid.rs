@@ -14,8 +14,10 @@
 
 use rust_decimal::Decimal;
 
-use super::surplus::times;
-use super::{Contract, Position, Refusal, Rule, Side, TieredBy, Tiers, TiersError, Valuation, Venue};
+use super::margin::positive;
+use super::surplus::{over, times};
+use super::unwind::{Amount, Backstop, Deleveraging, DeleveragingPrice, Order, Procedure, Rank};
+use super::{Contract, Position, Quantity, Refusal, Rule, Side, TieredBy, Tiers, TiersError, Valuation, Venue};
 
 /// The formula of today.
 pub const RULE: Rule = Rule {
@@ -75,4 +77,38 @@ pub fn stated(coin: &str) -> Option<Tiers> {
 pub fn stated_position(szi: Decimal, mark: Decimal) -> Result<Position, Refusal> {
     let side = if szi < Decimal::ZERO { Side::Short } else { Side::Long };
     Ok(Position { side, contract: Contract::Linear, size: times(szi, side.sign())?, entry: mark })
+}
+
+/// `trading/liquidations`: market orders for all of the position, but only a fifth of one above 100,000 USDC, and then all of
+/// it for 30 seconds; when equity is below two thirds of maintenance margin, the liquidator vault takes the position with its
+/// margin, and the margin is not given back. `trading/auto-deleveraging`: if an account's value is negative, the highest
+/// ranked positions of the other side are closed at the previous mark price.
+pub const PROCEDURE: Procedure = Procedure {
+    venue: Venue::Hyperliquid,
+    nets_hedges: false,
+    order: Order::Market,
+    amount: Amount::Share {
+        above: Decimal::from_parts(100_000, 0, 0, false, 0),
+        share: Decimal::from_parts(2, 0, 0, false, 1),
+        cooldown_seconds: 30,
+    },
+    backstop: Backstop::Vault { numerator: 2, denominator: 3 },
+    deleveraging: Deleveraging { rank: Rank::PriceRatioTimesLeverage, price: DeleveragingPrice::PreviousMark },
+};
+
+/// The index of `trading/auto-deleveraging`, by which positions in profit are ranked: `(mark / entry) * (notional / account
+/// value)`. The document does not tell sides apart; for a short, whose profit grows as the mark falls, the price ratio is
+/// taken the other way up here, so that more profit ranks higher.
+///
+/// # Errors
+/// An entry of 0, an account without value, [`Refusal::Overflow`].
+pub fn deleveraging_index(position: &Position, mark: Decimal, account_value: Decimal) -> Result<Decimal, Refusal> {
+    positive(mark, Quantity::Mark)?;
+    positive(position.entry, Quantity::Entry)?;
+    positive(account_value, Quantity::AccountValue)?;
+    let ratio = match position.side {
+        Side::Long => over(mark, position.entry)?,
+        Side::Short => over(position.entry, mark)?,
+    };
+    times(ratio, over(position.notional(mark)?, account_value)?)
 }

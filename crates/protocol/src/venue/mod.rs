@@ -16,12 +16,14 @@ mod margin;
 pub mod okx;
 mod surplus;
 pub mod tiers;
+pub mod unwind;
 
 pub use margin::{
     Assumes, Leg, Liquidation, Margin, Opening, Others, Position, Quantity, Reach, Refusal, Rule, TieredBy, Valuation,
     bankruptcy_price, liquidation_price, surplus_at,
 };
 pub use tiers::{Tier, Tiers, TiersError};
+pub use unwind::{Amount, Backstop, Deleveraging, DeleveragingPrice, Order, Procedure, Rank, Unwinding};
 
 /// A venue, with the rules by which it liquidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
