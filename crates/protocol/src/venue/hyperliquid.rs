@@ -15,9 +15,12 @@
 use rust_decimal::Decimal;
 
 use super::margin::positive;
-use super::surplus::{over, times};
+use super::surplus::{minus, over, plus, times};
 use super::unwind::{Amount, Backstop, Deleveraging, DeleveragingPrice, Order, Procedure, Rank};
-use super::{Contract, Position, Quantity, Refusal, Rule, Side, TieredBy, Tiers, TiersError, Valuation, Venue};
+use super::{
+    Contract, Leg, Margin, Others, Position, Quantity, Refusal, Rule, Side, TieredBy, Tiers, TiersError, Valuation,
+    Venue,
+};
 
 /// The formula of today.
 pub const RULE: Rule = Rule {
@@ -54,8 +57,8 @@ pub fn tiered(rows: &[(Decimal, Decimal)]) -> Result<Tiers, TiersError> {
     Tiers::continuous(&tiers)
 }
 
-/// The tiers that `trading/margin-tiers` states for mainnet assets. `None` for all others: theirs are in the exchange's own
-/// `meta` answer.
+/// The tiers that `trading/margin-tiers` stated for mainnet assets when it was read. `None` for all others, most of which have
+/// one tier; the exchange's own `meta` answer has those of today.
 #[must_use]
 pub fn stated(coin: &str) -> Option<Tiers> {
     let (floor, low, high) = match coin {
@@ -63,14 +66,19 @@ pub fn stated(coin: &str) -> Option<Tiers> {
         "ETH" => (100_000_000, 25, 15),
         "SOL" => (70_000_000, 20, 10),
         "XRP" => (40_000_000, 20, 10),
+        "DOGE" | "kPEPE" | "SUI" | "WLD" | "TRUMP" | "LTC" | "ENA" | "POPCAT" | "WIF" | "AAVE" | "kBONK" | "LINK"
+        | "CRV" | "AVAX" | "ADA" | "UNI" | "NEAR" | "TIA" | "APT" | "BCH" | "HYPE" | "FARTCOIN" => (20_000_000, 10, 5),
+        "OP" | "ARB" | "LDO" | "TON" | "MKR" | "ONDO" | "JUP" | "INJ" | "kSHIB" | "SEI" | "TRX" | "BNB" | "DOT" => {
+            (3_000_000, 10, 5)
+        }
         _ => return None,
     };
     tiered(&[(Decimal::ZERO, Decimal::from(low)), (Decimal::from(floor), Decimal::from(high))]).ok()
 }
 
-/// A position and its margin from what the exchange states about an account: the signed size `szi`, its mark, and the value
-/// behind it. That is `raw USDC + szi * mark` for isolated margin, and the account value for cross margin, with the other
-/// positions' maintenance margin beside it. The entry is not needed: profit is in the value, so the mark takes its place.
+/// A position from what the exchange states about an account: the signed size `szi` and the mark. The value behind it has
+/// its profit already, so the mark stands for the entry: `raw USDC + szi * mark` for [isolated](Margin::isolated) margin, and
+/// [`stated_cross`] for cross margin.
 ///
 /// # Errors
 /// [`Refusal::Overflow`], and [`Refusal::NotPositive`] for a size of 0.
@@ -111,4 +119,24 @@ pub fn deleveraging_index(position: &Position, mark: Decimal, account_value: Dec
         Side::Short => over(position.entry, mark)?,
     };
     times(ratio, over(position.notional(mark)?, account_value)?)
+}
+
+/// The cross margin behind one leg of [`stated_position`], from the account value and `crossMaintenanceMarginUsed`, which
+/// includes the leg's own. What is stated is rounded, so a rest below 0 by less than a thousandth of the leg's own is none.
+///
+/// # Errors
+/// [`Refusal::Negative`] where the account's maintenance margin is less than the leg's own; as for
+/// [`Leg::maintenance_margin`].
+pub fn stated_cross(
+    account_value: Decimal,
+    maintenance_used: Decimal,
+    leg: &Leg<'_>,
+    mark: Decimal,
+) -> Result<Margin, Refusal> {
+    let own = leg.maintenance_margin(mark)?;
+    let rest = minus(maintenance_used, own)?;
+    if plus(rest, times(own, Decimal::from_parts(1, 0, 0, false, 3))?)? < Decimal::ZERO {
+        return Err(Refusal::Negative(Quantity::Maintenance));
+    }
+    Ok(Margin::cross(account_value, Others { maintenance: rest.max(Decimal::ZERO), pnl: Decimal::ZERO }))
 }

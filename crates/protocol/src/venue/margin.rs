@@ -283,6 +283,15 @@ impl Reach {
         }
     }
 
+    /// The price, where there is one: whichever side it is on, and the lower of two.
+    #[must_use]
+    pub const fn price(self) -> Option<Decimal> {
+        match self {
+            Self::Below(price) | Self::Above(price) | Self::Either { below: price, .. } => Some(price),
+            Self::Already | Self::Never => None,
+        }
+    }
+
     pub(super) fn of(surplus: &Surplus, mark: Decimal, at_equality: bool) -> Result<Self, Refusal> {
         let now = surplus.at(mark)?;
         if now < Decimal::ZERO || (at_equality && now.is_zero()) {

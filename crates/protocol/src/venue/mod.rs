@@ -63,6 +63,21 @@ impl Venue {
         }
     }
 
+    /// The coefficients by which it liquidates today, at an account's taker fee (a share). `None` for GMX, whose positions
+    /// are [of their own kind](gmx::Position).
+    #[must_use]
+    pub const fn rule(self, taker_fee: Decimal) -> Option<Rule> {
+        match self {
+            Self::BinanceUsdm => Some(binance::USDM),
+            Self::BinanceCoinm => Some(binance::COINM),
+            Self::Bybit => Some(bybit::UNIFIED),
+            Self::Okx => Some(okx::rule(taker_fee)),
+            Self::Hyperliquid => Some(hyperliquid::RULE),
+            Self::DydxV4 => Some(dydx::RULE),
+            Self::GmxV2 => None,
+        }
+    }
+
     /// The venue a word names, if it is one of them.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {

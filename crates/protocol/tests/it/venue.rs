@@ -403,6 +403,45 @@ proptest! {
     }
 
     #[test]
+    fn a_table_with_jumps_ends_a_position_at_the_first_price_that_does(
+        tiers in table(TieredBy::Size), side in sides(), contract in contracts(), entry in prices(),
+        notional in 1_i64..=2_000_000, tenths in 10_i64..=1_250,
+    ) {
+        // Rates for all of a position, ranked by notional: what is left jumps, and may turn positive again beyond.
+        let leverage = Decimal::new(tenths, 1);
+        let notional = match contract {
+            Contract::Linear => Decimal::from(notional),
+            Contract::Inverse => Decimal::from(notional) * entry,
+        };
+        let opening = Opening { side, contract, entry, notional, leverage, rule: binance::USDM, tiers: Some(&tiers) };
+        let (leg, margin) = opening.leg().unwrap();
+        let left = |price| definition(&margin, &[leg], entry, price);
+        let found = opening.liquidation_price().unwrap();
+        // A billionth back from the end, it is not reached; a billionth beyond, it is. Between, no step of a hundred and no
+        // price right beside a tier's is.
+        let size = leg.position.size;
+        let floors = tiers.rows().iter().skip(1).map(|tier| match contract {
+            Contract::Linear => tier.floor / size,
+            Contract::Inverse => size / tier.floor,
+        });
+        let beside = floors.flat_map(|at| [at * d("0.999999999"), at * d("1.000000001")]);
+        let end = found.price().unwrap_or(match side { Side::Long => entry * d("1e-6"), Side::Short => entry * d("1e6") });
+        let steps = (0..100).map(|part| entry + (end - entry) * Decimal::new(part, 2));
+        let back = end + (entry - end) * d("1e-9");
+        if found != Reach::Already {
+            for price in steps.chain(beside).filter(|price| (*price - entry) * (back - *price) >= Decimal::ZERO) {
+                prop_assert!(left(price) > Decimal::ZERO, "{price}");
+            }
+        } else {
+            prop_assert!(left(entry) <= slack(notional));
+        }
+        if let Some(price) = found.price() {
+            prop_assert_eq!(price < entry, side == Side::Long);
+            prop_assert!(left(price * (Decimal::ONE - d("1e-9") * side.sign())) < Decimal::ZERO);
+        }
+    }
+
+    #[test]
     fn the_surplus_is_the_definition(draw in draws(), percent in 1_i64..1_000, quote in -1_000_i64..1_000, coins in 0_i64..9) {
         let (leg, _) = draw.opening().leg().unwrap();
         let others = Some(Others { maintenance: d("3.5"), pnl: d("-7.25") });
@@ -520,8 +559,10 @@ proptest! {
 }
 
 #[test]
-fn every_venue_has_a_procedure_of_its_own() {
+fn every_venue_has_rules_of_its_own() {
     for venue in Venue::ALL {
         assert_eq!(venue.procedure().venue, venue);
+        let rule = venue.rule(d("0.0005"));
+        assert_eq!(rule.map(|rule| rule.venue), (venue != Venue::GmxV2).then_some(venue));
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use protocol::Decimal;
 use protocol::venue::{
-    Amount, Contract, Leg, Margin, Opening, Others, Position, Reach, Refusal, Rule, Side, Tiers, Unwinding, Venue,
-    bankruptcy_price, binance, bybit, dydx, hyperliquid, liquidation_price, okx,
+    Amount, Contract, Leg, Margin, Opening, Others, Position, Quantity, Reach, Refusal, Rule, Side, Tiers, Unwinding,
+    Venue, bankruptcy_price, binance, bybit, dydx, hyperliquid, liquidation_price, okx,
 };
 
 use crate::venue::{d, flat, linear};
@@ -91,17 +91,12 @@ const EXAMPLES: &[(&str, &str, &str, &str, &str)] = &[
 
 fn single(margin: &Margin, position: Position, rule: Rule, tiers: &Tiers, mark: Decimal) -> Decimal {
     let leg = Leg { position, rule, tiers: Some(tiers) };
-    match liquidation_price(margin, &[leg], mark).unwrap().reach {
-        Reach::Below(price) => {
-            assert_eq!(position.side, Side::Long);
-            price
-        }
-        Reach::Above(price) => {
-            assert_eq!(position.side, Side::Short);
-            price
-        }
-        other => panic!("{other:?}"),
-    }
+    let reach = liquidation_price(margin, &[leg], mark).unwrap().reach;
+    let price = match position.side {
+        Side::Long => reach.below(),
+        Side::Short => reach.above(),
+    };
+    price.unwrap()
 }
 
 fn binance_example(side: Side, of: &Inputs) -> Decimal {
@@ -122,10 +117,7 @@ fn opened(side: Side, of: &Inputs, rule: Rule) -> Decimal {
     let tiers = flat(rate, Decimal::ZERO);
     let contract = Contract::Linear;
     let opening = Opening { side, contract, entry, notional, leverage, rule, tiers: Some(&tiers) };
-    match opening.liquidation_price().unwrap() {
-        Reach::Below(price) | Reach::Above(price) => price,
-        other => panic!("{other:?}"),
-    }
+    opening.liquidation_price().unwrap().price().unwrap()
 }
 
 fn hyperliquid_example(of: &Inputs) -> Decimal {
@@ -137,8 +129,9 @@ fn hyperliquid_example(of: &Inputs) -> Decimal {
         return single(&Margin::isolated(raw + szi * mark), position, hyperliquid::RULE, &tiers, mark);
     }
     let tiers = hyperliquid::flat(Decimal::ONE / (Decimal::TWO * of["l"])).unwrap();
-    let others = Others { maintenance: of["mm_used"] - of["l"] * of["ntl"], pnl: Decimal::ZERO };
-    single(&Margin::cross(of["account_value"], others), position, hyperliquid::RULE, &tiers, mark)
+    let leg = Leg { position, rule: hyperliquid::RULE, tiers: Some(&tiers) };
+    let margin = hyperliquid::stated_cross(of["account_value"], of["mm_used"], &leg, mark).unwrap();
+    single(&margin, position, hyperliquid::RULE, &tiers, mark)
 }
 
 fn dydx_example(of: &Inputs) -> Decimal {
@@ -247,6 +240,19 @@ fn old_answers_of_hyperliquid_follow_the_old_formula() {
 }
 
 #[test]
+fn the_rest_of_a_stated_maintenance_margin_is_that_of_others() {
+    let tiers = hyperliquid::flat(d("25")).unwrap();
+    let leg = Leg { position: linear(Side::Short, d("2"), d("100")), rule: hyperliquid::RULE, tiers: Some(&tiers) };
+    let rest = |used| {
+        hyperliquid::stated_cross(d("50"), d(used), &leg, d("100")).map(|margin| margin.others.unwrap().maintenance)
+    };
+    // The position's own is 4.
+    assert_eq!(rest("5.5"), Ok(d("1.5")));
+    assert_eq!(rest("3.999999"), Ok(Decimal::ZERO));
+    assert_eq!(rest("3.9"), Err(Refusal::Negative(Quantity::Maintenance)));
+}
+
+#[test]
 fn hyperliquid_states_tiers_for_its_main_assets_only() {
     let deduction = |coin| hyperliquid::stated(coin).map(|tiers| tiers.rows()[1].deduction);
     // 150M * (1/40 - 1/80), and 70M * (1/20 - 1/40).
@@ -254,6 +260,8 @@ fn hyperliquid_states_tiers_for_its_main_assets_only() {
     assert_eq!(deduction("SOL"), Some(d("1750000")));
     assert_eq!(deduction("XRP"), Some(d("1000000")));
     assert!((deduction("ETH").unwrap() - d("100000000") * (Decimal::ONE / d("30") - d("0.02"))).abs() < d("1e-15"));
+    assert_eq!(deduction("HYPE"), Some(d("1000000")));
+    assert_eq!(deduction("BNB"), Some(d("150000")));
     assert_eq!(deduction("PURR"), None);
 }
 
@@ -289,6 +297,11 @@ fn inverse_contracts_of_bybit() {
     let unified = |side| Opening { rule: bybit::UNIFIED, ..inverse(side) };
     assert_eq!(price(unified(Side::Long)), Reach::Below(d("60300") / d("1.321")));
     assert_eq!(price(unified(Side::Short)), Reach::Above(d("59700") / d("1.079")));
+    // Its page on auto-deleveraging: 50x from 7,890.08 is bankrupt at entry * leverage / (leverage + 1).
+    let (leg, margin) =
+        Opening { entry: d("7890.08"), notional: d("5000"), leverage: d("50"), ..inverse(Side::Long) }.leg().unwrap();
+    let bankrupt = bankruptcy_price(&margin, &[leg], d("7890.08")).unwrap().below().unwrap();
+    assert_eq!(bankrupt.round_dp(6), d("7735.372549"));
     // What is added counts without the fee on it.
     let (leg, _) = unified(Side::Long).leg().unwrap();
     let margin = bybit::unified_inverse_margin(Side::Long, d("0.12"), d("0.1"), d("0.25")).unwrap();
@@ -326,7 +339,7 @@ fn liquidation_and_bankruptcy_in_a_small_book() {
     for (side, size, margin, bankrupt, liquidated) in table {
         let leg = Leg { position: linear(side, d(size), Decimal::ONE), rule: binance::USDM, tiers: Some(&tiers) };
         let margin = Margin::isolated(d(margin));
-        let rounded = |reach: Reach| reach.below().or(reach.above()).map(|price| price.round_dp(4));
+        let rounded = |reach: Reach| reach.price().map(|price| price.round_dp(4));
         assert_eq!(rounded(bankruptcy_price(&margin, &[leg], Decimal::ONE).unwrap()), bankrupt.map(d));
         assert_eq!(rounded(liquidation_price(&margin, &[leg], Decimal::ONE).unwrap().reach), liquidated.map(d));
     }
