@@ -39,6 +39,7 @@ pub const PROCEDURE: Procedure = Procedure {
     nets_hedges: false,
     order: Order::ImmediateOrCancel,
     amount: Amount::UntilCovered,
+    repeats: false,
     backstop: Backstop::InsuranceFund,
     deleveraging: Deleveraging { rank: Rank::ProfitTimesMarginRatio, price: DeleveragingPrice::Bankruptcy },
 };

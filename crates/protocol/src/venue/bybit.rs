@@ -65,6 +65,7 @@ pub const PROCEDURE: Procedure = Procedure {
     nets_hedges: false,
     order: Order::FillOrKill,
     amount: Amount::TiersDown { down: 1, from: 2 },
+    repeats: false,
     backstop: Backstop::InsuranceFund,
     deleveraging: Deleveraging { rank: Rank::ProfitAndLeverage, price: DeleveragingPrice::Bankruptcy },
 };

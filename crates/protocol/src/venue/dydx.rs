@@ -107,6 +107,7 @@ pub const PROCEDURE: Procedure = Procedure {
         minimum: Decimal::from_parts(1_000, 0, 0, false, 0),
         account: Decimal::from_parts(100_000, 0, 0, false, 0),
     },
+    repeats: true,
     backstop: Backstop::InsurancePays { per_block: Decimal::from_parts(1_000_000, 0, 0, false, 0) },
     deleveraging: Deleveraging { rank: Rank::Chance, price: DeleveragingPrice::Bankruptcy },
 };

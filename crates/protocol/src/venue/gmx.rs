@@ -114,6 +114,7 @@ pub const PROCEDURE: Procedure = Procedure {
     nets_hedges: false,
     order: Order::Pool,
     amount: Amount::Whole,
+    repeats: false,
     backstop: Backstop::Pool,
     deleveraging: Deleveraging { rank: Rank::Keeper, price: DeleveragingPrice::Oracle },
 };

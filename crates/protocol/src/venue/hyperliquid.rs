@@ -10,7 +10,7 @@
 //! deduction[n] = deduction[n-1] + floor[n] * (rate[n] - rate[n-1])
 //! ```
 //!
-//! The division lets the maintenance margin follow the price. Until 2023 the exchange left it out.
+//! The division lets the maintenance margin follow the price. The exchange's answers recorded in 2023 lack it.
 
 use rust_decimal::Decimal;
 
@@ -31,7 +31,7 @@ pub const RULE: Rule = Rule {
     at_equality: false,
 };
 
-/// The formula that answers recorded in 2023 follow, `liq = price - side * margin_available / size`: maintenance margin
+/// The formula of 2023, `liq = price - side * margin_available / size`: maintenance margin
 /// stays what it is at the mark.
 pub const RULE_2023: Rule = Rule { valuation: Valuation::AtMark, ..RULE };
 
@@ -81,44 +81,10 @@ pub fn stated(coin: &str) -> Option<Tiers> {
 /// [`stated_cross`] for cross margin.
 ///
 /// # Errors
-/// [`Refusal::Overflow`], and [`Refusal::NotPositive`] for a size of 0.
+/// [`Refusal::Overflow`].
 pub fn stated_position(szi: Decimal, mark: Decimal) -> Result<Position, Refusal> {
     let side = if szi < Decimal::ZERO { Side::Short } else { Side::Long };
     Ok(Position { side, contract: Contract::Linear, size: times(szi, side.sign())?, entry: mark })
-}
-
-/// `trading/liquidations`: market orders for all of the position, but only a fifth of one above 100,000 USDC, and then all of
-/// it for 30 seconds; when equity is below two thirds of maintenance margin, the liquidator vault takes the position with its
-/// margin, and the margin is not given back. `trading/auto-deleveraging`: if an account's value is negative, the highest
-/// ranked positions of the other side are closed at the previous mark price.
-pub const PROCEDURE: Procedure = Procedure {
-    venue: Venue::Hyperliquid,
-    nets_hedges: false,
-    order: Order::Market,
-    amount: Amount::Share {
-        above: Decimal::from_parts(100_000, 0, 0, false, 0),
-        share: Decimal::from_parts(2, 0, 0, false, 1),
-        cooldown_seconds: 30,
-    },
-    backstop: Backstop::Vault { numerator: 2, denominator: 3 },
-    deleveraging: Deleveraging { rank: Rank::PriceRatioTimesLeverage, price: DeleveragingPrice::PreviousMark },
-};
-
-/// The index of `trading/auto-deleveraging`, by which positions in profit are ranked: `(mark / entry) * (notional / account
-/// value)`. The document does not tell sides apart; for a short, whose profit grows as the mark falls, the price ratio is
-/// taken the other way up here, so that more profit ranks higher.
-///
-/// # Errors
-/// An entry of 0, an account without value, [`Refusal::Overflow`].
-pub fn deleveraging_index(position: &Position, mark: Decimal, account_value: Decimal) -> Result<Decimal, Refusal> {
-    positive(mark, Quantity::Mark)?;
-    positive(position.entry, Quantity::Entry)?;
-    positive(account_value, Quantity::AccountValue)?;
-    let ratio = match position.side {
-        Side::Long => over(mark, position.entry)?,
-        Side::Short => over(position.entry, mark)?,
-    };
-    times(ratio, over(position.notional(mark)?, account_value)?)
 }
 
 /// The cross margin behind one leg of [`stated_position`], from the account value and `crossMaintenanceMarginUsed`, which
@@ -139,4 +105,39 @@ pub fn stated_cross(
         return Err(Refusal::Negative(Quantity::Maintenance));
     }
     Ok(Margin::cross(account_value, Others { maintenance: rest.max(Decimal::ZERO), pnl: Decimal::ZERO }))
+}
+
+/// `trading/liquidations`: market orders for all of the position, but only a fifth of one above 100,000 USDC, and then all of
+/// it for 30 seconds; when equity is below two thirds of maintenance margin, the liquidator vault takes the position with its
+/// margin, and the margin is not given back. `trading/auto-deleveraging`: if an account's value is negative, the highest
+/// ranked positions of the other side are closed at the previous mark price.
+pub const PROCEDURE: Procedure = Procedure {
+    venue: Venue::Hyperliquid,
+    nets_hedges: false,
+    order: Order::Market,
+    amount: Amount::Share {
+        above: Decimal::from_parts(100_000, 0, 0, false, 0),
+        share: Decimal::from_parts(2, 0, 0, false, 1),
+        cooldown_seconds: 30,
+    },
+    repeats: true,
+    backstop: Backstop::Vault { numerator: 2, denominator: 3 },
+    deleveraging: Deleveraging { rank: Rank::PriceRatioTimesLeverage, price: DeleveragingPrice::PreviousMark },
+};
+
+/// The index of `trading/auto-deleveraging`, by which positions in profit are ranked: `(mark / entry) * (notional / account
+/// value)`. The document does not tell sides apart; for a short, whose profit grows as the mark falls, the price ratio is
+/// taken the other way up here, so that more profit ranks higher.
+///
+/// # Errors
+/// An entry of 0, an account without value, [`Refusal::Overflow`].
+pub fn deleveraging_index(position: &Position, mark: Decimal, account_value: Decimal) -> Result<Decimal, Refusal> {
+    positive(mark, Quantity::Mark)?;
+    positive(position.entry, Quantity::Entry)?;
+    positive(account_value, Quantity::AccountValue)?;
+    let ratio = match position.side {
+        Side::Long => over(mark, position.entry)?,
+        Side::Short => over(position.entry, mark)?,
+    };
+    times(ratio, over(position.notional(mark)?, account_value)?)
 }

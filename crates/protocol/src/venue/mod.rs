@@ -1,5 +1,9 @@
 //! Venues of perpetual futures: what a position there is, and when it is liquidated.
 //!
+//! One equation serves them all: [`liquidation_price`] solves it, and a [`Rule`] has the coefficients in which they differ.
+//! A module for each venue says where its rule and its figures come from. [`Opening`] is the short way for a position of
+//! which only entry, size and leverage are supposed; [`unwind`] is what happens next.
+//!
 //! Amounts and prices are [`Decimal`]s, in which venues state them and their worked examples: sums and products are exact
 //! to 28 digits, a division rounds half to even at the last of them.
 

@@ -38,6 +38,7 @@ pub const PROCEDURE: Procedure = Procedure {
     nets_hedges: true,
     order: Order::ImmediateOrCancel,
     amount: Amount::TiersDown { down: 2, from: 3 },
+    repeats: true,
     backstop: Backstop::InsuranceFund,
     deleveraging: Deleveraging { rank: Rank::ProfitAndLeverage, price: DeleveragingPrice::Mark },
 };

@@ -15,8 +15,10 @@ pub struct Procedure {
     pub nets_hedges: bool,
     /// How the position is offered to the market.
     pub order: Order,
-    /// How much of it at once. The procedure starts over while the account does not meet its requirement.
+    /// How much of it at once.
     pub amount: Amount,
+    /// Whether it is offered again while the account does not meet its requirement. If not, the backstop is next.
+    pub repeats: bool,
     /// Who stands behind the market.
     pub backstop: Backstop,
     /// What happens when the backstop cannot pay.
