@@ -508,9 +508,11 @@ impl<'a> Opening<'a> {
         positive(self.entry, Quantity::Entry)?;
         positive(self.notional, Quantity::Notional)?;
         positive(self.leverage, Quantity::Leverage)?;
+        // The size has a last digit, so what it is worth at the entry is counted again: at a leverage of 1 a position must
+        // be paid in full, not in all but that digit.
         let in_coins = over(self.notional, self.entry)?;
         let (size, valued) = match self.contract {
-            Contract::Linear => (in_coins, self.notional),
+            Contract::Linear => (in_coins, times(in_coins, self.entry)?),
             Contract::Inverse => (self.notional, in_coins),
         };
         let position = Position { side: self.side, contract: self.contract, size, entry: self.entry };

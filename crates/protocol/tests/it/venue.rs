@@ -63,6 +63,14 @@ fn a_price_picks_its_tier_again() {
         (jumping(), Long, "200", "1041", Reach::Below(d("959") / d("9.5"))),
         // Above 100 this has 30 to 50 less than the tier asks; below, 20 more. The jump itself is the price.
         (jumping(), Short, "90", "130", Reach::Above(d("100"))),
+        // A long that gains, but not what the tier asks for: 131 where 1 % is 10, then 50 % is 500. And below, at (900 - 31) / 9.9.
+        (
+            Tiers::stepped(&[(Decimal::ZERO, d("0.01"), d("9")), (d("1000"), d("0.5"), d("9"))]).unwrap(),
+            Long,
+            "90",
+            "31",
+            Reach::Either { below: d("869") / d("9.9"), above: d("100") },
+        ),
         // Beyond the jump: 900 + 200 = 10 p + 0.5 p.
         (jumping(), Short, "90", "200", Reach::Above(d("1100") / d("10.5"))),
     ];
@@ -417,27 +425,30 @@ proptest! {
         let (leg, margin) = opening.leg().unwrap();
         let left = |price| definition(&margin, &[leg], entry, price);
         let found = opening.liquidation_price().unwrap();
-        // A billionth back from the end, it is not reached; a billionth beyond, it is. Between, no step of a hundred and no
-        // price right beside a tier's is.
+        if found == Reach::Already {
+            prop_assert!(left(entry) <= slack(notional));
+            return Ok(());
+        }
         let size = leg.position.size;
         let floors = tiers.rows().iter().skip(1).map(|tier| match contract {
             Contract::Linear => tier.floor / size,
             Contract::Inverse => size / tier.floor,
         });
-        let beside = floors.flat_map(|at| [at * d("0.999999999"), at * d("1.000000001")]);
-        let end = found.price().unwrap_or(match side { Side::Long => entry * d("1e-6"), Side::Short => entry * d("1e6") });
-        let steps = (0..100).map(|part| entry + (end - entry) * Decimal::new(part, 2));
-        let back = end + (entry - end) * d("1e-9");
-        if found != Reach::Already {
-            for price in steps.chain(beside).filter(|price| (*price - entry) * (back - *price) >= Decimal::ZERO) {
+        let beside: Vec<Decimal> = floors.flat_map(|at| [at * d("0.999999999"), at * d("1.000000001")]).collect();
+        // On either side: up to a billionth before the end it is not reached, neither at any step of a hundred nor right
+        // beside a tier's price; a billionth beyond, it is. A jump may take a long as the price rises, too.
+        for (price, far) in [(found.below(), entry * d("1e-6")), (found.above(), entry * d("1e6"))] {
+            let end = price.unwrap_or(far);
+            let before = end + (entry - end) * d("1e-9");
+            let steps = (0..100).map(|part| entry + (end - entry) * Decimal::new(part, 2));
+            let between = |price: &Decimal| (*price - entry) * (before - *price) >= Decimal::ZERO;
+            for price in steps.chain(beside.clone()).filter(between) {
                 prop_assert!(left(price) > Decimal::ZERO, "{price}");
             }
-        } else {
-            prop_assert!(left(entry) <= slack(notional));
-        }
-        if let Some(price) = found.price() {
-            prop_assert_eq!(price < entry, side == Side::Long);
-            prop_assert!(left(price * (Decimal::ONE - d("1e-9") * side.sign())) < Decimal::ZERO);
+            if let Some(price) = price {
+                let beyond = if price < entry { d("0.999999999") } else { d("1.000000001") };
+                prop_assert!(left(price * beyond) < Decimal::ZERO, "{price}");
+            }
         }
     }
 
@@ -469,6 +480,19 @@ proptest! {
         if lower < draw.leverage && far(draw.leverage) >= Decimal::ZERO && far(draw.leverage) != Decimal::MAX {
             prop_assert!(far(lower) > far(draw.leverage));
         }
+    }
+
+    #[test]
+    fn what_is_paid_in_full_is_never_liquidated(draw in draws()) {
+        // A coin bought with money, or money bought with a coin; where maintenance margin stays at the entry's, the formula
+        // itself says otherwise.
+        let side = match draw.contract { Contract::Linear => Side::Long, Contract::Inverse => Side::Short };
+        let paid = Opening { side, leverage: Decimal::ONE, ..draw.opening() };
+        if draw.rule.valuation == Valuation::Moving {
+            prop_assert_eq!(paid.liquidation_price().unwrap(), Reach::Never);
+        }
+        let (leg, margin) = paid.leg().unwrap();
+        prop_assert!(bankruptcy_price(&margin, &[leg], draw.entry).unwrap().price().is_none());
     }
 
     #[test]
@@ -555,6 +579,8 @@ proptest! {
         let notional = Decimal::from(notional);
         let asked = tiers.maintenance_margin(notional).unwrap();
         prop_assert!((tiers.covered_by(asked).unwrap() - notional).abs() <= slack(notional));
+        // Where 5 % begin at 1,000, and 1 % before: what covers more than 10 and less than 50 covers 1,000.
+        prop_assert_eq!(jumping().covered_by(d("30")), Ok(d("1000")));
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use protocol::Decimal;
 use protocol::venue::{
-    Amount, Contract, Leg, Margin, Opening, Others, Position, Quantity, Reach, Refusal, Rule, Side, Tiers, Unwinding,
-    Venue, bankruptcy_price, binance, bybit, dydx, hyperliquid, liquidation_price, okx,
+    Amount, Contract, Leg, Margin, Opening, Others, Position, Quantity, Reach, Refusal, Rule, Side, Tier, Tiers,
+    Unwinding, Venue, bankruptcy_price, binance, bybit, dydx, hyperliquid, liquidation_price, okx, surplus_at,
 };
 
 use crate::venue::{d, flat, linear};
@@ -207,7 +207,7 @@ fn deductions_of_all_binance_contracts_leave_no_jump() {
     for (symbol, rows) in contracts {
         let row = |row: &serde_json::Value| {
             let of = |key: &str| decimal(&row["info"][key]);
-            protocol::venue::Tier {
+            Tier {
                 floor: of("notionalFloor"),
                 maintenance_margin_rate: of("maintMarginRatio"),
                 deduction: of("cum"),
@@ -223,7 +223,35 @@ fn deductions_of_all_binance_contracts_leave_no_jump() {
             let off = (stated.deduction - computed.deduction).abs();
             assert!(off <= computed.deduction * d("1e-12"), "{symbol}: {stated:?} {computed:?}");
         }
+        for tier in stated.rows() {
+            for side in [Side::Long, Side::Short] {
+                opens_at_its_highest_leverage(symbol, &stated, tier, side);
+            }
+        }
     }
+}
+
+/// A position one above a tier's floor, at the tier's highest leverage and entered at 7: it ends where nothing is left, on
+/// its side of the entry.
+fn opens_at_its_highest_leverage(symbol: &str, tiers: &Tiers, tier: &Tier, side: Side) {
+    let (entry, notional) = (d("7"), tier.floor + Decimal::ONE);
+    let leverage = tier.max_leverage;
+    let rule = binance::USDM;
+    let opening = Opening { side, contract: Contract::Linear, entry, notional, leverage, rule, tiers: Some(tiers) };
+    let (leg, margin) = opening.leg().unwrap();
+    let reach = opening.liquidation_price().unwrap();
+    if leverage == Decimal::ONE && side == Side::Long {
+        // Paid in full.
+        assert_eq!(reach, Reach::Never, "{symbol} {tier:?}");
+        return;
+    }
+    let price = match side {
+        Side::Long => reach.below().filter(|price| *price < entry),
+        Side::Short => reach.above().filter(|price| *price > entry),
+    };
+    let price = price.unwrap_or_else(|| panic!("{symbol} {tier:?}: {reach:?}"));
+    let left = surplus_at(&margin, &[leg], entry, price).unwrap();
+    assert!(left.abs() <= notional * d("1e-20"), "{symbol} {tier:?}: {left} left at {price}");
 }
 
 #[test]
