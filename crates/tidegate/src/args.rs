@@ -208,6 +208,10 @@ pub(crate) struct Sync {
     /// Blocks below the tip that count as final, where the chain does not say it
     #[arg(long, value_name = "BLOCKS")]
     pub finality: Option<u64>,
+    /// Read logs of finished blocks from a HyperSync service, which is the chain's public one where no URL is given, and
+    /// everything else from the nodes. Its token is what the environment variable TIDEGATE_HYPERSYNC_TOKEN holds
+    #[arg(long, num_args = 0..=1, default_missing_value = "", value_name = "URL")]
+    pub hypersync: Option<String>,
     /// More markets and chains, or other endpoints: a file like the embedded registry
     #[arg(long, value_name = "FILE")]
     pub markets: Option<PathBuf>,

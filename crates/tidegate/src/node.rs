@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, bail};
 use protocol::chain::ChainId;
 use source::markets::{Finality, Network};
-use source::rpc::{Client, Endpoint, Header, Options};
+use source::rpc::{Client, Endpoint, HYPERSYNC_TOKEN, Header, HyperSync, Options};
 
 use crate::args::Nodes;
 
@@ -39,6 +39,22 @@ pub(crate) async fn connect(
         crate::commands::say(&format!("note: {host} serves {found} and is left out"));
     }
     Ok(client)
+}
+
+/// The HyperSync service at a URL, or the public one of a client's chain where it is empty, with the token of the environment.
+pub(crate) fn hypersync(client: &Client, url: &str) -> anyhow::Result<HyperSync> {
+    let token = match std::env::var(HYPERSYNC_TOKEN) {
+        Ok(token) => Some(token.trim().to_owned()).filter(|token| !token.is_empty()),
+        Err(std::env::VarError::NotPresent) => None,
+        Err(std::env::VarError::NotUnicode(_)) => bail!("what {HYPERSYNC_TOKEN} holds is no text; copy the token anew"),
+    };
+    let public = HyperSync::url(client.chain());
+    if url.is_empty() && token.is_none() {
+        bail!("{public} wants a token; put one into {HYPERSYNC_TOKEN}, or name another service: --hypersync URL");
+    }
+    let service = HyperSync::new(client, if url.is_empty() { &public } else { url }, token.as_deref())?;
+    crate::commands::say(&format!("note: logs of finished blocks are read from HyperSync at {}", service.host()));
+    Ok(service)
 }
 
 /// Questions that are open at a public endpoint, which is everyone's.

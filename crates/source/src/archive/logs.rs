@@ -371,6 +371,9 @@ const TOPICS_NOTE: &str = "filter_topics";
 /// Notes who says that a file holds every log of its blocks, where that is not the node that was asked for them.
 pub const COVERAGE_NOTE: &str = "coverage";
 
+/// Notes where logs come from, where that is no node.
+pub const ORIGIN_NOTE: &str = "origin";
+
 /// What to note of the time of a file's last block, in seconds since 1970: prices are of a moment, and no log need be in
 /// that block.
 #[must_use]
@@ -449,7 +452,7 @@ pub fn merge_small(writer: &Writer, market: &MarketName, rows_at_most: u64) -> R
         let follows = group.last().is_none_or(|last| {
             complete_of(last).map(|complete| complete.filter_hash)
                 == complete_of(&file).map(|complete| complete.filter_hash)
-                && last.footer.note(COVERAGE_NOTE) == file.footer.note(COVERAGE_NOTE)
+                && [COVERAGE_NOTE, ORIGIN_NOTE].iter().all(|note| last.footer.note(note) == file.footer.note(note))
                 && last.blocks().zip(file.blocks()).is_some_and(|((_, to), (from, _))| to.checked_add(1) == Some(from))
         });
         let rows = group.iter().map(DataFile::rows).sum::<u64>().saturating_add(file.rows());

@@ -24,6 +24,7 @@ pub struct Endpoint {
     scheme: Scheme,
     host: String,
     weight: u32,
+    token: Option<String>,
 }
 
 /// The largest weight an endpoint can have.
@@ -59,14 +60,32 @@ impl Endpoint {
                 _ => return Err(unfit("an endpoint's scheme is not known")),
             };
             let host = if scheme == Scheme::Ipc { "ipc".to_owned() } else { host(rest)? };
-            return Ok(Self { address: address.to_owned(), scheme, host, weight });
+            return Ok(Self { address: address.to_owned(), scheme, host, weight, token: None });
         }
         let path = address.strip_prefix("ipc:").unwrap_or(address);
         let is_path = path.len() < address.len() || path.starts_with(['/', '.']) || path.ends_with(".ipc");
         if path.is_empty() || !is_path {
             return Err(unfit("an endpoint is neither a URL nor the path of a socket"));
         }
-        Ok(Self { address: path.to_owned(), scheme: Scheme::Ipc, host: "ipc".to_owned(), weight })
+        Ok(Self { address: path.to_owned(), scheme: Scheme::Ipc, host: "ipc".to_owned(), weight, token: None })
+    }
+
+    /// The same, which is shown a token with every question it is asked over HTTP.
+    ///
+    /// # Errors
+    /// The token is empty, or has a character that no token has. The message holds no part of it.
+    pub fn with_token(self, token: &str) -> Result<Self> {
+        if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(Error::Unfit {
+                what: format!("the token for {} is empty, or has a character that no token has", self.host),
+                advice: "copy it anew, without spaces and quotes".to_owned(),
+            });
+        }
+        Ok(Self { token: Some(token.to_owned()), ..self })
+    }
+
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// The host, and the port where one is given: all of the address that may be shown. `ipc` for a socket on this machine.
@@ -120,7 +139,7 @@ impl Endpoint {
         authority.rsplit_once('@').map(|(user, _)| percent_decoded(user))
     }
 
-    /// Every part of the address that could be a key, the longest first.
+    /// The token, and every part of the address that could be a key, the longest first.
     fn secrets(&self) -> Vec<String> {
         if self.scheme == Scheme::Ipc {
             return vec![self.address.clone()];
@@ -128,6 +147,7 @@ impl Endpoint {
         let rest = self.address.split_once("://").map_or("", |(_, rest)| rest);
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let mut secrets = vec![path.to_owned()];
+        secrets.extend(self.token.clone());
         if let Some((user, _)) = authority.rsplit_once('@') {
             secrets.push(user.to_owned());
             secrets.extend(user.split(':').map(str::to_owned));
@@ -212,7 +232,7 @@ impl fmt::Debug for Endpoint {
 mod tests {
     use super::*;
 
-    const SECRETS: &[&str] = &["s3cretuser", "hunter2hunter2", "pathkey0123", "querykey0123"];
+    const SECRETS: &[&str] = &["s3cretuser", "hunter2hunter2", "pathkey0123", "querykey0123", "bearerkey0123"];
 
     #[test]
     fn no_form_of_an_endpoint_shows_a_key() {
@@ -222,7 +242,8 @@ mod tests {
         .unwrap();
         assert_eq!(endpoint.to_string(), "https://node.example:8545");
         assert_eq!(endpoint.weight(), 3);
-        let echo = format!("cannot reach {} (token querykey0123, also pathkey0123)", endpoint.address());
+        let endpoint = endpoint.with_token("bearerkey0123").unwrap();
+        let echo = format!("cannot reach {} (token querykey0123, also pathkey0123, bearerkey0123)", endpoint.address());
         for text in [format!("{endpoint}"), format!("{endpoint:?}"), endpoint.host().to_owned(), endpoint.clean(&echo)]
         {
             for secret in SECRETS {
@@ -261,6 +282,15 @@ mod tests {
         {
             let message = Endpoint::parse(text).unwrap_err().to_string();
             assert!(!message.contains("s3cret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused_and_not_shown() {
+        let endpoint = Endpoint::parse("https://node.example").unwrap();
+        for token in ["", "s3cret s3cret", "s3cret\n", "s3crét"] {
+            let message = endpoint.clone().with_token(token).unwrap_err().to_string();
+            assert!(message.contains("node.example") && !message.contains("s3c"), "{message}");
         }
     }
 

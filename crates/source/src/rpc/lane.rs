@@ -65,7 +65,7 @@ impl Budget {
     }
 
     /// Whether so many more are allowed, which they then are no longer.
-    fn spend(&self, count: u64) -> bool {
+    pub(super) fn spend(&self, count: u64) -> bool {
         let more = |spent: u64| spent.checked_add(count).filter(|spent| *spent <= self.most);
         self.spent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }

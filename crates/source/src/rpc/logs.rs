@@ -41,17 +41,17 @@ pub(super) fn read_logs(scan: &mut Scan<'_>, out: &mut Logs) -> Result<Parsed, M
 
 /// The parts of a log as they come, in whatever order.
 #[derive(Default)]
-struct Parts {
-    block: Option<u64>,
-    block_hash: Option<B256>,
-    time: Option<u64>,
-    transaction: Option<B256>,
-    transaction_index: Option<u64>,
-    log_index: Option<u64>,
-    address: Option<Address>,
-    topics: [B256; MAX_TOPICS],
-    topic_count: Option<usize>,
-    has_data: bool,
+pub(super) struct Parts {
+    pub(super) block: Option<u64>,
+    pub(super) block_hash: Option<B256>,
+    pub(super) time: Option<u64>,
+    pub(super) transaction: Option<B256>,
+    pub(super) transaction_index: Option<u64>,
+    pub(super) log_index: Option<u64>,
+    pub(super) address: Option<Address>,
+    pub(super) topics: [B256; MAX_TOPICS],
+    pub(super) topic_count: Option<usize>,
+    pub(super) has_data: bool,
 }
 
 fn read_log(scan: &mut Scan<'_>, data: &mut Vec<u8>, out: &mut Logs) -> Result<bool, Malformed> {
@@ -84,14 +84,14 @@ fn read_log(scan: &mut Scan<'_>, data: &mut Vec<u8>, out: &mut Logs) -> Result<b
         }
         _ => scan.skip().map(drop),
     })?;
-    parts.finish(data, out).ok_or_else(|| Malformed::new("has a log that lacks a part"))
+    parts.finish(data, out)
 }
 
-fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Malformed> {
+pub(super) fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Malformed> {
     if place.replace(value).is_some() { Err(twice()) } else { Ok(()) }
 }
 
-fn twice() -> Malformed {
+pub(super) fn twice() -> Malformed {
     Malformed::new("has a log that says the same thing twice")
 }
 
@@ -107,8 +107,15 @@ fn read_topics(scan: &mut Scan<'_>, topics: &mut [B256; MAX_TOPICS]) -> Result<u
 }
 
 impl Parts {
-    /// Adds the log, and says whether it came with a time; none where a part is missing.
-    fn finish(&self, data: &[u8], out: &mut Logs) -> Option<bool> {
+    /// Adds the log, and says whether it came with a time.
+    ///
+    /// # Errors
+    /// A part is missing.
+    pub(super) fn finish(&self, data: &[u8], out: &mut Logs) -> Result<bool, Malformed> {
+        self.put(data, out).ok_or_else(|| Malformed::new("has a log that lacks a part"))
+    }
+
+    fn put(&self, data: &[u8], out: &mut Logs) -> Option<bool> {
         self.has_data.then_some(())?;
         out.push(&Log {
             block: self.block?,

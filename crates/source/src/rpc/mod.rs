@@ -3,6 +3,7 @@
 //! * [`Endpoint`]: where a node answers; no message shows more of it than the host;
 //! * [`Client`]: all endpoints of one chain, and every question that is put to them;
 //! * [`Header`], [`Filter`], [`Call`], [`Answer`]: the questions and their answers;
+//! * [`HyperSync`]: a service that is asked in place of nodes for the logs of finished blocks;
 //! * [`Options`], [`Meter`]: how patient and how thrifty, and what it came to.
 //!
 //! A question goes to the endpoint that has done the least for its weight and has room (`pool`), and on to others until one answers or
@@ -14,6 +15,7 @@ mod endpoint;
 mod fault;
 mod fetch;
 mod header;
+mod hypersync;
 pub(crate) mod json;
 mod lane;
 mod limits;
@@ -43,6 +45,7 @@ use serde_json::value::RawValue;
 
 pub use endpoint::Endpoint;
 pub use header::Header;
+pub use hypersync::{HyperSync, TOKEN as HYPERSYNC_TOKEN};
 
 pub use json::Malformed;
 pub use limits::Limits;

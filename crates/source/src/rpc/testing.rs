@@ -40,6 +40,10 @@ pub(super) enum Trick {
     Contradicted,
     /// A log from outside the range is added.
     Outside,
+    /// A log that the filter does not take is added.
+    Unasked,
+    /// The last log is left out.
+    Omitted,
 }
 
 /// How a node behaves, always.
@@ -63,6 +67,12 @@ pub(super) struct Nature {
     pub(super) multicall: bool,
     /// How its headers' times differ from what they should be.
     pub(super) skew: i64,
+    /// The newest block that it has as HyperSync, where that is another.
+    pub(super) archived: Option<u64>,
+    /// Logs after which it ends an answer as HyperSync, with the block that they are in.
+    pub(super) page: usize,
+    /// The first topics of its logs; made-up ones where there are none.
+    pub(super) events: Vec<B256>,
 }
 
 impl Default for Nature {
@@ -81,6 +91,9 @@ impl Default for Nature {
             fixed: Vec::new(),
             multicall: false,
             skew: 0,
+            archived: None,
+            page: usize::MAX,
+            events: Vec::new(),
         }
     }
 }
@@ -99,6 +112,8 @@ pub(super) struct Mind {
     pub(super) tricks: Mutex<VecDeque<Trick>>,
     /// The methods it was asked, in order.
     pub(super) asked: Mutex<Vec<String>>,
+    /// What stood before the last question.
+    pub(super) head: Mutex<String>,
 }
 
 impl Drop for Node {
@@ -109,7 +124,12 @@ impl Drop for Node {
 
 impl Mind {
     pub(super) fn new(nature: Nature) -> Arc<Self> {
-        Arc::new(Self { nature: Mutex::new(nature), tricks: Mutex::default(), asked: Mutex::default() })
+        Arc::new(Self {
+            nature: Mutex::new(nature),
+            tricks: Mutex::default(),
+            asked: Mutex::default(),
+            head: Mutex::default(),
+        })
     }
 
     pub(super) fn asked(&self, method: &str) -> usize {
@@ -140,7 +160,8 @@ async fn listen(listener: TcpListener, mind: Arc<Mind>) {
 
 async fn converse(mut stream: TcpStream, mind: Arc<Mind>) {
     let mut bytes = Vec::new();
-    while let Some(body) = read_request(&mut stream, &mut bytes).await {
+    while let Some((head, body)) = read_request(&mut stream, &mut bytes).await {
+        *mind.head.lock().unwrap() = head;
         let trick = mind.tricks.lock().unwrap().pop_front().unwrap_or(Trick::Fair);
         let request: Value = serde_json::from_slice(&body).unwrap();
         let whole = mind.reply(&request, &trick).to_string();
@@ -161,15 +182,16 @@ async fn converse(mut stream: TcpStream, mind: Arc<Mind>) {
     }
 }
 
-/// The body of the next request.
-async fn read_request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
+/// What stands before the body of the next request, and the body.
+async fn read_request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
     loop {
         let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
         if let Some(end) = text.find("\r\n\r\n") {
             let length = text[..end].split("content-length: ").nth(1)?.split("\r\n").next()?.parse::<usize>().ok()?;
             if bytes.len() >= end + 4 + length {
                 let rest = bytes.split_off(end + 4 + length);
-                return Some(std::mem::replace(bytes, rest).split_off(end + 4));
+                let body = std::mem::replace(bytes, rest).split_off(end + 4);
+                return Some((text[..end].to_owned(), body));
             }
         }
         if stream.read_buf(bytes).await.ok()? == 0 {
@@ -196,6 +218,11 @@ impl Mind {
     }
 
     fn answer(&self, request: &Value, trick: &Trick) -> Value {
+        if request["from_block"].is_u64() {
+            self.asked.lock().unwrap().push("hypersync".to_owned());
+            let reply = self.nature.lock().unwrap().hypersync(request);
+            return if let Trick::Result(other) = trick { other.clone() } else { overlaid(reply, trick) };
+        }
         let method = request["method"].as_str().unwrap();
         self.asked.lock().unwrap().push(method.to_owned());
         let nature = self.nature.lock().unwrap().clone();
@@ -209,6 +236,20 @@ impl Mind {
             Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error }),
         }
     }
+}
+
+/// The same of a reply of HyperSync, whose numbers are JSON's.
+fn overlaid(mut reply: Value, trick: &Trick) -> Value {
+    let logs = &mut reply["data"][0]["logs"];
+    *logs = tricked(logs.take(), trick);
+    for log in logs.as_array_mut().into_iter().flatten() {
+        // What a trick wrote as nodes do.
+        let node = log.as_object_mut().unwrap().remove("blockNumber");
+        if let Some(block) = node {
+            log["block_number"] = json!(number(&block));
+        }
+    }
+    reply
 }
 
 /// A result that a trick was played on. Tricks with logs leave everything else alone.
@@ -230,6 +271,13 @@ fn tricked(mut result: Value, trick: &Trick) -> Value {
             Trick::Outside => {
                 other["blockNumber"] = json!("0xffffff");
                 logs.push(other);
+            }
+            Trick::Unasked => {
+                other["address"] = json!(format!("{:#x}", Address::repeat_byte(0xee)));
+                logs.push(other);
+            }
+            Trick::Omitted => {
+                logs.pop();
             }
             _ => {}
         }
@@ -262,7 +310,7 @@ impl Nature {
         }
     }
 
-    fn hash(&self, block: u64) -> B256 {
+    pub(super) fn hash(&self, block: u64) -> B256 {
         keccak256(format!("{} {block}", self.fork))
     }
 
@@ -322,6 +370,59 @@ impl Nature {
         Ok(Value::Array(found))
     }
 
+    /// What HyperSync answers: parts of a few logs each, and where to go on.
+    fn hypersync(&self, request: &Value) -> Value {
+        let (from, end) = (request["from_block"].as_u64().unwrap(), request["to_block"].as_u64().unwrap());
+        let height = self.archived.unwrap_or(self.latest);
+        let mut end = end.min(height + 1).max(from);
+        let addresses = request["logs"][0]["address"].as_array().cloned().unwrap_or_default();
+        let topics = request["logs"][0]["topics"][0].as_array().cloned().unwrap_or_default();
+        let has = |list: &[Value], word: String| list.is_empty() || list.contains(&json!(word));
+        let mut found: Vec<Value> = Vec::new();
+        let is_all = request["include_all_blocks"] == json!(true);
+        for log in self.hidden().iter().filter(|log| !is_all && (from..end).contains(&log.block)) {
+            if found.len() >= self.page && found.last().is_some_and(|last| last["block_number"] != json!(log.block)) {
+                end = log.block;
+                break;
+            }
+            if has(&addresses, format!("{:#x}", log.address)) && has(&topics, format!("{:#x}", log.topics[0])) {
+                found.push(self.write_column(&log));
+            }
+        }
+        let mut blocks: Vec<u64> = found.iter().map(|log| log["block_number"].as_u64().unwrap()).collect();
+        blocks.dedup();
+        let blocks = if is_all { (from..end).collect() } else { blocks };
+        let blocks = blocks.into_iter().map(|block| {
+            json!({ "number": block, "hash": format!("{:#x}", self.hash(block)), "timestamp": format!("{:#x}", self.time(block)) })
+        });
+        let rest = found.split_off(found.len() / 2);
+        json!({
+            "data": [{ "logs": found, "blocks": blocks.collect::<Vec<_>>() }, { "logs": rest, "transactions": [] }, {}],
+            "archive_height": height,
+            "next_block": end,
+            "total_execution_time": 3,
+            "rollback_guard": null,
+        })
+    }
+
+    fn write_column(&self, log: &Log<'_>) -> Value {
+        let mut value = json!({
+            "removed": false,
+            "log_index": log.log_index,
+            "transaction_index": log.transaction_index,
+            "transaction_hash": format!("{:#x}", log.transaction),
+            "block_hash": format!("{:#x}", log.block_hash),
+            "block_number": log.block,
+            "address": format!("{:#x}", log.address),
+            "data": alloy_primitives::hex::encode_prefixed(log.data),
+            "topic3": null,
+        });
+        for (place, topic) in log.topics.iter().enumerate() {
+            value[format!("topic{place}")] = json!(format!("{topic:#x}"));
+        }
+        value
+    }
+
     /// The logs of the chain: block, place in the block, and who wrote it.
     pub(super) fn hidden(&self) -> Logs {
         let mut logs = Logs::default();
@@ -335,11 +436,15 @@ impl Nature {
                 transaction_index: index / 3,
                 log_index: *index,
                 address: Address::repeat_byte(*writer),
-                topics: &[topic(*writer), B256::with_last_byte(*writer)][..1 + usize::from(writer % 2)],
+                topics: &[self.event(*writer), B256::with_last_byte(*writer)][..1 + usize::from(writer % 2)],
                 data: &vec![*writer; *index as usize % 40],
             });
         }
         logs.sorted()
+    }
+
+    fn event(&self, writer: u8) -> B256 {
+        self.events.get(usize::from(writer % 3)).copied().unwrap_or_else(|| topic(writer))
     }
 
     fn write(&self, log: &Log<'_>) -> Value {

@@ -3,14 +3,14 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::StreamExt;
 use protocol::B256;
 
 use super::Syncer;
 use crate::archive::coverage::Job;
-use crate::archive::logs::{LogsFile, end_note};
+use crate::archive::logs::{LogsFile, ORIGIN_NOTE, end_note};
 use crate::log::Logs;
-use crate::rpc::LogRange;
+use crate::rpc::{HyperSync, LogRange};
 use crate::{Error, Result, decode};
 
 /// A file is finished after this many logs, so that little is lost when the program is killed.
@@ -25,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A file being written.
 struct Open {
     file: LogsFile,
+    /// The service it is read through, where that is no node.
+    through: Option<HyperSync>,
     /// Its first block, and the last that was read whole.
     from: u64,
     to: u64,
@@ -44,6 +46,8 @@ pub struct Step {
     pub to: u64,
     /// Logs read by this call.
     pub logs: u64,
+    /// Requests made so far, for whatever.
+    pub requests: u64,
 }
 
 /// How a backfill ended.
@@ -102,21 +106,25 @@ impl Syncer<'_> {
         let filter = self.watch.filter();
         let logs = self.client.logs(&filter, block, block).await?;
         let job = Job { filter, from: block, to: block };
-        let mut open = self.begin(&job, block)?;
+        let mut open = self.begin(&job, block, None)?;
         open.take(&logs, block)?;
         self.finish(open, &job).await
     }
 
     /// Reads one job, file by file. Returns how many logs were read in all.
     async fn run(&mut self, job: &Job, mut logs: u64, report: &mut (dyn FnMut(Step) + Send)) -> Result<u64> {
-        let mut ranges = pin!(self.client.log_ranges(job.filter.clone(), job.from, job.to));
+        let filter = job.filter.clone();
+        let mut ranges = pin!(match &self.hypersync {
+            Some(service) => service.log_ranges(filter, job.from, job.to).left_stream(),
+            None => self.client.log_ranges(filter, job.from, job.to).right_stream(),
+        });
         let mut file: Option<Open> = None;
         let mut next = job.from;
         while let Some(range) = self.unless_stopped(ranges.next()).await {
             let LogRange { from, to, logs: found } = match range {
                 Ok(range) => range,
                 Err(cause) => {
-                    self.keep(file, job)?;
+                    self.keep(file, job).await?;
                     return Err(cause);
                 }
             };
@@ -124,14 +132,14 @@ impl Syncer<'_> {
             next = to.saturating_add(1);
             let mut open = match file.take() {
                 Some(open) => open,
-                None => self.begin(job, from)?,
+                None => self.begin(job, from, self.hypersync.clone())?,
             };
             open.take(&found, to)?;
             found.iter().for_each(|log| {
                 self.watch.observe(&log);
             });
             logs += found.len() as u64;
-            report(Step { from: job.from, at: to, to: job.to, logs });
+            report(Step { from: job.from, at: to, to: job.to, logs, requests: self.meter().requests() });
             let is_full = open.file.rows() >= LOGS_PER_FILE || open.ranges >= RANGES_PER_FILE;
             if is_full || to == job.to {
                 self.finish(open, job).await?;
@@ -157,33 +165,52 @@ impl Syncer<'_> {
         None
     }
 
-    fn begin(&self, job: &Job, from: u64) -> Result<Open> {
+    fn begin(&self, job: &Job, from: u64, through: Option<HyperSync>) -> Result<Open> {
         let file = LogsFile::create(self.writer, &self.market, self.client.chain(), &job.filter, from)?;
-        Ok(Open { file, from, to: from, ranges: 0, last: None })
+        Ok(Open { file, through, from, to: from, ranges: 0, last: None })
     }
 
     /// Finishes a file: its last block's hash ties it to the chain's history.
     async fn finish(&mut self, open: Open, job: &Job) -> Result<()> {
-        match self.client.header(open.to).await {
-            Ok(Some(header)) => self.publish(open, job, (header.number, header.hash, header.time)),
-            Ok(None) => Err(Error::Moved { block: open.to }),
+        let header = match self.client.header(open.to).await {
+            Ok(Some(header)) => header,
+            Ok(None) => return Err(Error::Moved { block: open.to }),
             Err(cause) => {
-                self.keep(Some(open), job)?;
-                Err(cause)
+                self.keep(Some(open), job).await?;
+                return Err(cause);
             }
+        };
+        if let Some(service) = &open.through
+            && let Err(cause) = service.confirm(&header).await
+        {
+            // It broke down, which is no word against what it said before.
+            if cause.is_transient() {
+                self.keep(Some(open), job).await?;
+            }
+            return Err(cause);
         }
+        self.publish(open, job, (header.number, header.hash, header.time))
     }
 
-    /// Keeps what was read before nodes failed, up to the last block with a log, whose hash is known without them.
-    fn keep(&mut self, open: Option<Open>, job: &Job) -> Result<()> {
-        match open.and_then(|open| Some((open.last?, open))) {
-            Some((last, open)) => self.publish(open, job, last),
-            None => Ok(()),
+    /// Keeps what was read before nodes failed, up to the last block with a log, whose hash is known without them. What a
+    /// service said is kept only where a node says the same of that block.
+    async fn keep(&mut self, open: Option<Open>, job: &Job) -> Result<()> {
+        let Some((last, open)) = open.and_then(|open| Some((open.last?, open))) else { return Ok(()) };
+        if open.through.is_some() {
+            let header = self.client.header(last.0).await.ok().flatten();
+            if header.is_none_or(|header| (header.number, header.hash, header.time) != last) {
+                return Ok(());
+            }
         }
+        self.publish(open, job, last)
     }
 
     fn publish(&mut self, open: Open, job: &Job, (to, hash, time): (u64, B256, u64)) -> Result<()> {
-        open.file.publish(to, hash, end_note(time))?;
+        let mut notes = end_note(time);
+        if let Some(service) = &open.through {
+            notes.insert(ORIGIN_NOTE.to_owned(), format!("HyperSync at {}", service.host()));
+        }
+        open.file.publish(to, hash, notes)?;
         self.coverage.add(&job.filter, open.from, to, hash);
         Ok(())
     }

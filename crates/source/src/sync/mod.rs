@@ -33,7 +33,7 @@ use crate::archive::coverage::Coverage;
 use crate::archive::head::Tail;
 use crate::archive::logs::{COVERAGE_NOTE, LogReader};
 use crate::archive::{MarketName, Table, Writer};
-use crate::rpc::Client;
+use crate::rpc::{Client, HyperSync, Meter};
 use crate::{Error, Result};
 
 /// Ends of files that are compared with the chain before anything is added: what lies before them was compared by earlier
@@ -44,6 +44,8 @@ const ENDS_CHECKED: usize = 16;
 #[derive(Debug)]
 pub struct Syncer<'a> {
     client: Client,
+    /// Who is asked in place of the client for the logs of finished blocks.
+    hypersync: Option<HyperSync>,
     writer: &'a Writer,
     market: MarketName,
     watch: Watch,
@@ -81,7 +83,7 @@ impl<'a> Syncer<'a> {
         let tail = Tail::load(writer.archive(), &market)?;
         let chain = client.chain();
         let tail = tail.filter(|tail| tail.chain() == chain).unwrap_or_else(|| Tail::new(chain, learnt.filter()));
-        let syncer = Self { client, writer, market, watch: learnt, coverage, tail, synced_to, stop };
+        let syncer = Self { client, hypersync: None, writer, market, watch: learnt, coverage, tail, synced_to, stop };
         syncer.check_history().await?;
         Ok(syncer)
     }
@@ -97,6 +99,19 @@ impl<'a> Syncer<'a> {
             }
         }
         Ok(())
+    }
+
+    /// From now on, the logs of finished blocks are read through a service, and everything else from the nodes as before.
+    pub fn read_through(&mut self, hypersync: HyperSync) {
+        self.hypersync = Some(hypersync);
+    }
+
+    /// What was spent so far, on nodes and on the service beside them.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        let mut meter = self.client.meter();
+        meter.endpoints.extend(self.hypersync.iter().map(HyperSync::spent));
+        meter
     }
 
     /// The chain.

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use protocol::Address;
 use protocol::standing::Standing;
 use source::archive::coverage::Coverage;
-use source::archive::logs::{COVERAGE_NOTE, LogReader, LogsFile, end_note, set_aside};
+use source::archive::logs::{COVERAGE_NOTE, LogReader, LogsFile, ORIGIN_NOTE, end_note, set_aside};
 use source::archive::{Archive, DataFile, MarketName, Table as ArchiveTable, Writer};
 use source::import::logs::{self, Basis, LogFile, Reject, Summary};
 use source::log::{Filter, Log};
@@ -115,6 +115,7 @@ fn as_sync(args: &args::ImportLogs) -> args::Sync {
         to_block: None,
         follow: false,
         finality: args.finality,
+        hypersync: None,
         markets: args.markets.clone(),
         nodes: args.nodes.clone(),
     }
@@ -267,7 +268,7 @@ impl Target<'_> {
         let end = end.with_context(|| format!("block {to} is gone from the chain; run the same command again"))?;
         let mut notes = end_note(end.time);
         notes.insert(COVERAGE_NOTE.to_owned(), looked[*first].word.to_owned());
-        notes.insert("origin".to_owned(), origin(files, group));
+        notes.insert(ORIGIN_NOTE.to_owned(), origin(files, group));
         let before = writer.archive().market_files(&self.name, ArchiveTable::Logs)?;
         let path = out.publish(to, end.hash, notes)?;
         if !before.iter().any(|file| file.path == path) {

@@ -53,6 +53,7 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<(Report, bool)
     let known = known(&archive, args)?;
     let target = target(args, known.as_ref())?;
     let client = node::connect(target.chain, &args.nodes, Some(&target.network), folder).await?;
+    let hypersync = args.hypersync.as_ref().map(|url| node::hypersync(&client, url)).transpose()?;
     let writer = Writer::open(&archive)?;
     let (latest, last) = ends(&client, &target, args).await?;
     let definition = match known {
@@ -65,6 +66,7 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<(Report, bool)
     };
     let stop = node::stop_on_interrupt();
     let mut syncer = open(client, &writer, &target.name, &definition, (last.number, Arc::clone(&stop))).await?;
+    hypersync.into_iter().for_each(|service| syncer.read_through(service));
     let mut folder = Folder::new(&archive, &target.name, &definition)?;
     let to = args.to_block.unwrap_or(last.number).min(last.number);
     let mut logs = catch_up(&mut syncer, &mut folder, to).await?;
@@ -216,11 +218,10 @@ async fn contracts(client: &Client, definition: &Definition, at: u64) -> anyhow:
 /// Reads what is missing up to a final block, folds it, and reads what the fold asks for. Returns the logs read.
 async fn catch_up(syncer: &mut Syncer<'_>, folder: &mut Folder, to: u64) -> anyhow::Result<u64> {
     let bar = progress();
-    let client = syncer.client().clone();
     let mut report = |step: Step| {
         bar.set_length(step.to - step.from + 1);
         bar.set_position(step.at - step.from + 1);
-        bar.set_message(format!("block {}, {} logs, {} requests", step.at, step.logs, client.meter().requests()));
+        bar.set_message(format!("block {}, {} logs, {} requests", step.at, step.logs, step.requests));
     };
     let done = syncer.backfill(to, &mut report).await;
     bar.finish_and_clear();
@@ -327,7 +328,7 @@ fn tell(change: &HeadChange) {
 }
 
 fn report(syncer: &Syncer<'_>, folder: &Folder, definition: &Definition, logs: u64) -> Report {
-    let meter = syncer.client().meter();
+    let meter = syncer.meter();
     let mut table = Table::new(
         "sync",
         &[

@@ -2,6 +2,7 @@
 
 mod faults;
 mod figures;
+mod hypersync;
 mod killed;
 mod omissions;
 mod place;

@@ -62,10 +62,13 @@ impl Http {
     }
 
     async fn exchange(&self, text: String) -> Attempt<Delivery> {
-        let request = self.client.post(self.endpoint.address()).header(CONTENT_TYPE, "application/json").body(text);
+        let mut request = self.client.post(self.endpoint.address()).header(CONTENT_TYPE, "application/json").body(text);
+        if let Some(token) = self.endpoint.token() {
+            request = request.bearer_auth(token);
+        }
         let mut response = request.send().await.map_err(broken)?;
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers());
+        let retry_after = wait_asked_for(response.headers());
         // A length is only a promise, and memory is given for what has come.
         let promised = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let mut body = Vec::with_capacity(promised.min(self.max_bytes).min(1 << 20));
@@ -101,7 +104,18 @@ fn deepest(cause: &reqwest::Error) -> String {
     text
 }
 
-/// `Retry-After`, in seconds or as a date.
+/// After how many seconds the count of requests begins anew, as gateways say it that count them.
+const RESET: &str = "x-ratelimit-reset";
+
+/// A larger number is no wait: some give the moment, in seconds since 1970, under the same name.
+const LONGEST_RESET: u64 = 86_400;
+
+/// How long an endpoint asks to be left alone: `Retry-After`, in seconds or as a date, or else the seconds to its next count.
+fn wait_asked_for(headers: &HeaderMap) -> Option<Duration> {
+    let reset = || headers.get(RESET)?.to_str().ok()?.trim().parse().ok().filter(|seconds| *seconds <= LONGEST_RESET);
+    retry_after(headers).or_else(|| reset().map(Duration::from_secs))
+}
+
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
@@ -121,12 +135,19 @@ mod tests {
         let of = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, text.parse().unwrap());
-            retry_after(&headers)
+            wait_asked_for(&headers)
         };
         assert_eq!(of("7"), Some(Duration::from_secs(7)));
         assert_eq!(of("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO), "is over");
         assert!(of("Fri, 01 Jan 2100 00:00:00 GMT").is_some_and(|wait| wait > Duration::from_secs(3_600)));
         assert_eq!(of("soon"), None);
         assert_eq!(of("-1"), None);
+        for (reset, expected) in [("41", Some(41)), ("1800000000", None), ("soon", None), ("-1", None)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RESET, reset.parse().unwrap());
+            assert_eq!(wait_asked_for(&headers), expected.map(Duration::from_secs), "{reset}");
+            headers.insert(RETRY_AFTER, "7".parse().unwrap());
+            assert_eq!(wait_asked_for(&headers), Some(Duration::from_secs(7)), "it comes first");
+        }
     }
 }

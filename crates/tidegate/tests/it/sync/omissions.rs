@@ -120,7 +120,7 @@ fn goes_through(chain: &mut Chain, right: &Place, by_chance: u64, case: &Case) -
 }
 
 /// What was found wrong is set aside, read anew from an honest node, and right; what was good stays what it was.
-fn mends(place: &Place, right: &Place, honest: &str) {
+pub(super) fn mends(place: &Place, right: &Place, honest: &str) {
     let args = ["verify", "--rpc", honest, "--level", "second", "--repair"];
     let ran = place.bed.run(&args);
     assert!(ran.code == Some(1) && ran.out.contains("set aside"), "{ran:?}");
