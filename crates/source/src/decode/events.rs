@@ -42,7 +42,7 @@ macro_rules! set {
     };
 }
 
-const TOKENS: [Row; 16] = [
+const TOKENS: [Row; 18] = [
     row("Mint(address,address,uint256,uint256,uint256)", 2, 3, |w| {
         Ok(Say::Minted { account: w.address(1)?, value: w.uint(2)?, increase: w.uint(3)?, index: w.wide(4)? })
     }),
@@ -100,7 +100,14 @@ const TOKENS: [Row; 16] = [
     row("AnswerUpdated(int256,uint256,uint256)", 2, 1, |w| {
         Ok(Say::Answer { answer: w.int(0)?, round: w.uint(1)?, updated: w.uint(2)? })
     }),
+    // `OffchainAggregator` of Chainlink's first off-chain reporting, and `OCR2Aggregator` of its second.
+    open("NewTransmission(uint32,int192,address,int192[],bytes,bytes32)", 1, 5, transmitted),
+    open("NewTransmission(uint32,int192,address,uint32,int192[],bytes,int192,bytes32,uint40)", 1, 8, transmitted),
 ];
+
+fn transmitted(w: &Words<'_>) -> Result<Say, Reject> {
+    Ok(Say::Transmitted { round: w.uint(0)?, answer: w.int(1)?, transmitter: w.address(2)? })
+}
 
 fn begun(token: TokenBegun) -> Say {
     Say::TokenBegun(Box::new(token))
@@ -332,6 +339,12 @@ pub(super) fn table() -> &'static Table {
 impl Table {
     pub(super) fn topics(&self) -> BTreeSet<B256> {
         self.rows.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// The names of those whose signature begins so.
+    pub(super) fn named(&self, beginnings: &[&str]) -> BTreeSet<B256> {
+        let is_meant = |row: &Row| beginnings.iter().any(|beginning| row.signature.starts_with(beginning));
+        self.rows.iter().filter(|(_, row)| is_meant(row)).map(|(name, _)| *name).collect()
     }
 
     fn find(&self, name: B256) -> Option<&'static Row> {

@@ -29,6 +29,18 @@ pub fn topics() -> BTreeSet<B256> {
     events::table().topics()
 }
 
+/// Those of them that tell which oracle and which source stand behind a price, and what feeds answered.
+#[must_use]
+pub fn price_topics() -> BTreeSet<B256> {
+    events::table().named(&[
+        "PriceOracleUpdated(",
+        "AssetSourceUpdated(",
+        "BaseCurrencySet(",
+        "AnswerUpdated(",
+        "NewTransmission(",
+    ])
+}
+
 /// What a log says; `None` where it is no event of ours.
 ///
 /// # Errors

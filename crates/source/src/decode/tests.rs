@@ -75,6 +75,36 @@ fn what_does_not_fit_is_rejected_by_its_place() {
     assert_eq!(read("Transfer(address,address,uint256)", &[word(1), word(2)], &words(&[U256::from(1)])), Ok(None));
 }
 
+/// Chainlink's two releases of off-chain reporting say the same in different words; their names are the chain's.
+#[test]
+fn a_transmission_gives_its_answer_its_round_and_who_brought_it() {
+    let minus = alloy_primitives::I256::try_from(-5).unwrap();
+    for (name, words) in [
+        ("f6a97944f31ea060dfde0566e4167c1a1082551e64b60ecb14d599a9d023d451", 9_usize),
+        ("c797025feeeaf2cd924c99e9205acb8ec04d5cad21c41ce637a38fb6dee6016a", 12),
+    ] {
+        let topics = [name.parse::<B256>().unwrap(), word(77)];
+        let mut data = [B256::from(minus.into_raw()), word(0xabc)].concat();
+        data.resize(32 * words, 0);
+        let log = Log {
+            block: 1,
+            block_hash: B256::ZERO,
+            time: 1,
+            transaction: B256::ZERO,
+            transaction_index: 0,
+            log_index: 0,
+            address: Default::default(),
+            topics: &topics,
+            data: &data,
+        };
+        let transmitter = protocol::Address::from_word(word(0xabc));
+        let expected = Statement::Transmitted { answer: minus, round: U256::from(77), transmitter };
+        assert_eq!(statement(&log), Ok(Some(expected)), "{name}");
+        assert!(price_topics().contains(&topics[0]));
+    }
+    assert_eq!(price_topics().len(), 7);
+}
+
 #[test]
 fn arrays_that_lie_about_their_length_are_rejected() {
     let mut answer = [word(32), word(2), word(5), word(6)].concat();
