@@ -1,8 +1,9 @@
 //! Everything derived: deterministic folds over the ordered log, pure in (state, event).
 //!
-//! Modules stand in the order data flows. Today there are two rooms:
+//! Modules stand in the order data flows. Today there are these rooms:
 //!
 //! * [`health`]: which of many accounts need no exact look under given prices;
+//! * [`prices`]: what each asset cost after each log, where logs tell it;
 //! * [`liquidations`]: who was liquidated for how much, in groups, in bursts, and how concentrated it was.
 //!
 //! What this crate does not do: it reads no file and no clock, it draws no random numbers, and its results depend neither
@@ -13,3 +14,4 @@
 pub mod book;
 pub mod health;
 pub mod liquidations;
+pub mod prices;
