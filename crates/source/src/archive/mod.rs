@@ -11,6 +11,7 @@
 //! <archive>/transactions/market=<name>/<from>-<to>-<id>.parquet            transactions that matter, with their receipts
 //! <archive>/proofs/market=<name>/<from>-<to>-<id>.parquet                  what was found when logs were checked
 //! <archive>/tables/market=<name>/liquidations.parquet                      the market's liquidations, made from the above
+//! <archive>/tables/market=<name>/prices.parquet                            what its oracle said, made from the same
 //! ```
 //!
 //! Invariants:
@@ -26,6 +27,7 @@ pub mod head;
 pub mod liquidations;
 pub mod logs;
 pub mod positions;
+pub mod prices;
 pub mod proofs;
 pub mod publish;
 pub mod reads;
@@ -70,10 +72,12 @@ pub enum Table {
     Transactions,
     /// One row per check of a range: [`proofs`].
     Proofs,
+    /// One row per change of a price: [`prices`].
+    Prices,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Liquidations,
         Self::Positions,
         Self::Rejects,
@@ -83,6 +87,7 @@ impl Table {
         Self::Reads,
         Self::Transactions,
         Self::Proofs,
+        Self::Prices,
     ];
 
     /// The tables of a synced market.
@@ -101,6 +106,7 @@ impl Table {
             Self::Reads => "reads",
             Self::Transactions => "transactions",
             Self::Proofs => "proofs",
+            Self::Prices => "prices",
         }
     }
 }

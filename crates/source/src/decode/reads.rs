@@ -79,6 +79,13 @@ pub const SYMBOL: &str = "symbol()";
 /// Asks an oracle for one price.
 pub const PRICE: &str = "getAssetPrice(address)";
 
+/// Asks a price proxy in which phase it is: each has another aggregator behind it, and they only rise.
+pub const PHASE: &str = "phaseId()";
+/// Asks a price proxy for the aggregator of a phase.
+pub const PHASE_AGGREGATOR: &str = "phaseAggregators(uint16)";
+/// Asks a contract of Chainlink's what it is; see [`text`].
+pub const TYPE: &str = "typeAndVersion()";
+
 /// Asks an oracle for many prices; the answer is [`numbers`].
 #[must_use]
 pub fn prices_of(assets: &[Address]) -> Bytes {

@@ -165,6 +165,11 @@ impl Feeds {
         self.feeds.keys().copied().collect()
     }
 
+    /// Adds what another walk found.
+    pub fn extend(&mut self, other: Self) {
+        self.feeds.extend(other.feeds);
+    }
+
     /// What a contract gave away, if the walk came to it.
     #[must_use]
     pub fn feed(&self, address: Address) -> Option<&Feed> {

@@ -58,6 +58,11 @@ pub enum Backfilled {
         /// Logs read by this call.
         logs: u64,
     },
+    /// Logs name price sources whose feeds must be looked for first: see [`Syncer::unwalked`]. What was read is kept.
+    Sources {
+        /// Logs read by this call.
+        logs: u64,
+    },
     /// It was told to stop; what was read is kept.
     Stopped {
         /// Logs read by this call.
@@ -85,6 +90,9 @@ impl Syncer<'_> {
                 logs = self.run(job, logs, report).await?;
                 if self.is_stopped() {
                     return Ok(Backfilled::Stopped { logs });
+                }
+                if !self.unwalked(to).is_empty() {
+                    return Ok(Backfilled::Sources { logs });
                 }
                 // New contracts are read together with what else is missing behind them.
                 if self.watch.wanted().len() > known {
@@ -141,10 +149,14 @@ impl Syncer<'_> {
             logs += found.len() as u64;
             report(Step { from: job.from, at: to, to: job.to, logs, requests: self.meter().requests() });
             let is_full = open.file.rows() >= LOGS_PER_FILE || open.ranges >= RANGES_PER_FILE;
-            if is_full || to == job.to {
+            let must_ask = !self.unwalked(job.to).is_empty();
+            if is_full || must_ask || to == job.to {
                 self.finish(open, job).await?;
             } else {
                 file = Some(open);
+            }
+            if must_ask {
+                break;
             }
         }
         if let Some(open) = file {

@@ -9,7 +9,7 @@
 //! * [`Syncer::backfill`]: everything up to a block that is final;
 //! * [`Syncer::follow`]: the blocks after it, reorganisations undone;
 //! * [`reads`]: what contracts are asked at a block, kept beside the logs;
-//! * [`transactions`]: those that liquidate, and what stands around them in their blocks.
+//! * [`transactions`]: those that liquidate or update price feeds, and what stands around them in their blocks.
 //!
 //! What this module does not do: it folds nothing. What the fold finds missing, it is told as a [`ReadKey`](crate::archive::reads::ReadKey).
 
@@ -19,6 +19,7 @@ pub mod reads;
 pub mod transactions;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,6 +54,8 @@ pub struct Syncer<'a> {
     tail: Tail,
     /// The last block that a sync before this one read, whatever was imported.
     synced_to: Option<u64>,
+    /// Price sources whose feeds were looked for; `None` where nobody looks for any.
+    walked: Option<BTreeSet<Address>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -83,7 +86,18 @@ impl<'a> Syncer<'a> {
         let tail = Tail::load(writer.archive(), &market)?;
         let chain = client.chain();
         let tail = tail.filter(|tail| tail.chain() == chain).unwrap_or_else(|| Tail::new(chain, learnt.filter()));
-        let syncer = Self { client, hypersync: None, writer, market, watch: learnt, coverage, tail, synced_to, stop };
+        let syncer = Self {
+            client,
+            hypersync: None,
+            writer,
+            market,
+            watch: learnt,
+            coverage,
+            tail,
+            synced_to,
+            walked: None,
+            stop,
+        };
         syncer.check_history().await?;
         Ok(syncer)
     }
@@ -149,6 +163,28 @@ impl<'a> Syncer<'a> {
             if !self.watch.watches(&address) {
                 self.watch.add(address, from);
             }
+        }
+    }
+
+    /// Notes that the feeds behind price sources were looked for: from here on a [backfill](Self::backfill) stops where a log names
+    /// one of which that is not so, lest the blocks behind it be passed twice.
+    pub fn walked(&mut self, sources: impl IntoIterator<Item = Address>) {
+        self.walked.get_or_insert_default().extend(sources);
+    }
+
+    /// Price sources that logs up to a block name and whose feeds nobody looked for, each with the block that names it. One that
+    /// is named later may not have been made yet.
+    #[must_use]
+    pub fn unwalked(&self, to: u64) -> Vec<(Address, u64)> {
+        let Some(walked) = &self.walked else { return Vec::new() };
+        let named = self.watch.sources().iter().filter(|(source, block)| **block <= to && !walked.contains(*source));
+        named.map(|(source, block)| (*source, *block)).collect()
+    }
+
+    /// Adds a feed that matters from a block on.
+    pub fn add_feed(&mut self, feed: Address, from: u64) {
+        if !self.watch.watches(&feed) {
+            self.watch.add(feed, from.max(self.watch.first_block()));
         }
     }
 

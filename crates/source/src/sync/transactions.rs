@@ -1,5 +1,5 @@
-//! Transactions that matter, with their receipts: those that liquidate, those that moved a price before them in the same block,
-//! and payments beside them. Blocks without a liquidation are not looked at.
+//! Transactions that matter, with their receipts: those that liquidate, those that update price feeds, as many of them as are
+//! wanted, and payments beside them. Blocks without either are not looked at.
 //!
 //! What is wanted follows from the logs, what is there from the files, and only the difference is asked for. All transactions of
 //! a block go into one file, so that a block is there whole or not at all.
@@ -25,7 +25,7 @@ const BLOCKS_AT_ONCE: usize = 8;
 const BLOCK: &str = "eth_getBlockByNumber";
 const RECEIPT: &str = "eth_getTransactionReceipt";
 
-/// A block with liquidations.
+/// A block with liquidations or updates of feeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedBlock {
     /// Its number.
@@ -34,7 +34,7 @@ pub struct WantedBlock {
     pub block_hash: B256,
     /// The transactions that liquidate.
     pub liquidations: BTreeSet<B256>,
-    /// The transactions that moved a price before the last of those.
+    /// The transactions that update feeds.
     pub oracle_updates: BTreeSet<B256>,
     /// Who liquidated, as the pool says; what they and the senders of their transactions pay matters.
     pub liquidators: BTreeSet<Address>,

@@ -1,6 +1,6 @@
 //! Which contracts write the logs of a market. It follows from the logs themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Address;
 use protocol::aave::log::Statement;
@@ -15,22 +15,27 @@ pub struct Watch {
     configurator: Address,
     first_block: u64,
     wanted: BTreeMap<Address, u64>,
+    oracles: BTreeSet<Address>,
+    /// Where oracles get their prices, each with the block that first names it.
+    sources: BTreeMap<Address, u64>,
 }
 
 impl Watch {
-    /// A market's provider, pool and configurator, and whatever else is known from the start, all since its first block.
+    /// A market's provider, pool and configurator, and the oracles that are known from the start, all since its first block.
     #[must_use]
-    pub fn new(provider: Address, pool: Address, configurator: Address, others: &[Address], first_block: u64) -> Self {
-        let known = [provider, pool, configurator].into_iter().chain(others.iter().copied());
+    pub fn new(provider: Address, pool: Address, configurator: Address, oracles: &[Address], first_block: u64) -> Self {
+        let known = [provider, pool, configurator].into_iter().chain(oracles.iter().copied());
         let wanted = known.filter(|address| !address.is_zero()).map(|address| (address, first_block)).collect();
-        Self { provider, configurator, first_block, wanted }
+        let (oracles, sources) = (oracles.iter().copied().collect(), BTreeMap::new());
+        Self { provider, configurator, first_block, wanted, oracles, sources }
     }
 
     /// Learns of the contracts that a log names. Returns whether any of them was new.
     ///
-    /// Only the provider and the configurator are believed: any contract can write a log of any shape.
+    /// Only the provider, the configurator and the oracles are believed: any contract can write a log of any shape.
     pub fn observe(&mut self, log: &Log<'_>) -> bool {
-        if log.address != self.provider && log.address != self.configurator {
+        let is_oracle = self.oracles.contains(&log.address);
+        if log.address != self.provider && log.address != self.configurator && !is_oracle {
             return false;
         }
         let Ok(Some(statement)) = decode::statement(log) else {
@@ -44,9 +49,23 @@ impl Watch {
                 tokens.into_iter().fold(false, |new, token| self.add(token, log.block) | new)
             }
             // An oracle may be older than its appointment.
-            Statement::OracleChanged { oracle } if log.address == self.provider => self.add(oracle, self.first_block),
+            Statement::OracleChanged { oracle } if log.address == self.provider => {
+                self.oracles.insert(oracle);
+                self.add(oracle, self.first_block)
+            }
+            // Who stands behind a source is in no log: it is not watched before somebody asked.
+            Statement::SourceChanged { source, .. } if is_oracle && !source.is_zero() => {
+                self.sources.entry(source).or_insert(log.block);
+                false
+            }
             _ => false,
         }
+    }
+
+    /// Where oracles get or got their prices, each with the block whose log first names it.
+    #[must_use]
+    pub fn sources(&self) -> &BTreeMap<Address, u64> {
+        &self.sources
     }
 
     /// Adds a contract, such as a price feed. Returns whether it was new, or is now wanted from an earlier block.

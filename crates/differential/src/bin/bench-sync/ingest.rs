@@ -25,7 +25,7 @@ pub(crate) fn run(url: &str, last_block: u64, folder: &Path, is_folded: bool) ->
         let mut syncer = Syncer::open(client, &writer, market.clone(), watch, Arc::default()).await?;
         match syncer.backfill(last_block, &mut |_| {}).await? {
             Backfilled::Complete { logs } => Ok(logs),
-            Backfilled::Stopped { .. } => Err(anyhow!("nobody told it to stop")),
+            Backfilled::Sources { .. } | Backfilled::Stopped { .. } => Err(anyhow!("nobody told it to stop")),
         }
     })?;
     if !is_folded {
