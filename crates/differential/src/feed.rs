@@ -54,6 +54,62 @@ static AGGREGATOR: LazyLock<Bytes> = LazyLock::new(|| {
     ])
 });
 
+/// The same in the manner of off-chain reporting's second release: it writes `NewTransmission` alone, with one observation.
+static REPORTER: LazyLock<Bytes> = LazyLock::new(|| {
+    assemble(&[
+        SELECTOR,
+        Function("latestAnswer()"),
+        Code(&[0x5f, 0x54]),
+        RETURN_WORD,
+        Next,
+        Function("transmit(int256)"),
+        // The next round: on the stack, and stored.
+        Code(&[0x60, 0x01, 0x54, 0x60, 0x01, 0x01, 0x80, 0x60, 0x01, 0x55]),
+        // The answer: stored, the event's first word, and its only observation.
+        Code(&[0x60, 0x04, 0x35, 0x80, 0x5f, 0x55, 0x80, 0x5f, 0x52, 0x61, 0x01, 0x20, 0x52]),
+        // Who brought it and when; then where observations and observers begin, a reward, and the round once more.
+        Code(&[0x33, 0x60, 0x20, 0x52, 0x42, 0x60, 0x40, 0x52]),
+        Code(&[0x61, 0x01, 0x00, 0x60, 0x60, 0x52, 0x61, 0x01, 0x40, 0x60, 0x80, 0x52]),
+        Code(&[0x60, 0x01, 0x60, 0xa0, 0x52, 0x80, 0x60, 0xe0, 0x52]),
+        // One observation, and one observer, who is number 0.
+        Code(&[0x60, 0x01, 0x61, 0x01, 0x00, 0x52, 0x60, 0x01, 0x61, 0x01, 0x40, 0x52]),
+        // LOG2 wants the event's name under the round.
+        Push(keccak256("NewTransmission(uint32,int192,address,uint32,int192[],bytes,int192,bytes32,uint40)").to_vec()),
+        Code(&[0x61, 0x01, 0x80, 0x5f, 0xa2, 0x00]),
+        Next,
+    ])
+});
+
+/// An adapter that computes a price: the feed in its first storage word, and how many per cent of its answer are the price in
+/// the second, which whoever wants may change, and no log tells. With a phase in the third word and an aggregator in the fourth it
+/// passes itself off as a proxy.
+static ADAPTER: LazyLock<Bytes> = LazyLock::new(|| {
+    assemble(&[
+        SELECTOR,
+        Function("latestAnswer()"),
+        Code(&[0x5f, 0x35, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0x60, 0x04, 0x5f, 0x5f, 0x54, 0x5a, 0xfa, 0x50]),
+        // The quotient of answer times per cent and a hundred.
+        Code(&[0x60, 0x64, 0x60, 0x01, 0x54, 0x5f, 0x51, 0x02, 0x04]),
+        RETURN_WORD,
+        Next,
+        Function("ASSET_TO_USD_AGGREGATOR()"),
+        Code(&[0x5f, 0x54]),
+        RETURN_WORD,
+        Next,
+        Function("setRatio(uint256)"),
+        Code(&[0x60, 0x04, 0x35, 0x60, 0x01, 0x55, 0x00]),
+        Next,
+        Function("phaseId()"),
+        Code(&[0x60, 0x02, 0x54]),
+        RETURN_WORD,
+        Next,
+        Function("phaseAggregators(uint16)"),
+        Code(&[0x60, 0x03, 0x54]),
+        RETURN_WORD,
+        Next,
+    ])
+});
+
 /// The aggregator in its first storage word, the number of its phase in the second; whoever wants may name another.
 static PROXY: LazyLock<Bytes> = LazyLock::new(|| {
     assemble(&[
@@ -87,6 +143,21 @@ static PROXY: LazyLock<Bytes> = LazyLock::new(|| {
 /// The runtime code of an aggregator.
 pub fn aggregator() -> Bytes {
     AGGREGATOR.clone()
+}
+
+/// The runtime code of an aggregator that writes `NewTransmission` and nothing else.
+pub fn reporter() -> Bytes {
+    REPORTER.clone()
+}
+
+/// The runtime code of an adapter, whose first storage word is the feed below it.
+pub fn adapter() -> Bytes {
+    ADAPTER.clone()
+}
+
+/// The call that sets how many per cent of its feed's answer an adapter's price is.
+pub fn set_ratio(percent: u64) -> Bytes {
+    words("setRatio(uint256)", &[U256::from(percent)])
 }
 
 /// The runtime code of a proxy, whose first storage word is its aggregator and whose second is the phase.
@@ -175,5 +246,23 @@ mod tests {
             }
         }
         assert!(evm.view(front, words("decimals()", &[])).unwrap().is_err());
+    }
+
+    #[test]
+    fn a_reporter_writes_a_transmission_and_an_adapter_computes() {
+        let mut evm = Evm::new(1_000);
+        let [front, behind] = [1, 2].map(Address::repeat_byte);
+        evm.place(behind, reporter());
+        evm.place(front, adapter());
+        evm.set_storage(front, U256::ZERO, word(behind)).unwrap();
+        let logs = evm.call(ADMIN, behind, transmit(U256::from(250))).unwrap().unwrap().logs;
+        let event = &logs[0];
+        assert_eq!((logs.len(), event.topics().len(), event.data.data.len()), (1, 2, 0x180));
+        let head: Vec<U256> = (0..8).map(|place| word_at(&event.data.data, place)).collect();
+        let number = |number: u64| U256::from(number);
+        let expected = [number(250), word(ADMIN), number(evm.now()), number(0x100), number(0x140), number(1)];
+        assert_eq!((&head[..6], head[7]), (&expected[..], number(1)));
+        evm.call(ADMIN, front, set_ratio(150)).unwrap().unwrap();
+        assert_eq!(word_at(&evm.view(front, words("latestAnswer()", &[])).unwrap().unwrap(), 0), number(375));
     }
 }

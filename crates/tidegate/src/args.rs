@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::market::prices::Sampling;
 use crate::output::Format;
 
 /// Follows a market shock from liquidations to where their value ends. Every figure says how it is known.
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Sync(Sync),
     /// Who holds and owes what in a synced market, how near liquidation, and what if prices move
     Positions(Positions),
+    /// What a synced market's oracle said, and when: from feeds' logs, exact, or as it answered when asked
+    Prices(Prices),
     /// Prove a synced market against its chain: accounts, reserves, logs
     Verify(Verify),
     /// Make the tables of a synced market anew from its logs, without a node
@@ -215,9 +218,48 @@ pub(crate) struct Sync {
     /// More markets and chains, or other endpoints: a file like the embedded registry
     #[arg(long, value_name = "FILE")]
     pub markets: Option<PathBuf>,
+    /// Where the oracle is asked for prices that no log tells (caps, ratios, discounts): around `liquidations`; also where a feed
+    /// below one moved by 50 basis points (`moves=50`) since it was asked for last; or at `all` answers of such a feed. Prices that
+    /// feeds' logs tell are never asked for
+    #[arg(long, value_name = "WHERE", default_value = "liquidations", value_parser = Sampling::parse)]
+    pub prices: Sampling,
+    /// Of which updates of price feeds the transactions and receipts are kept
+    #[arg(long, value_enum, default_value = "near")]
+    pub oracle_updates: OracleUpdates,
     /// Who is asked.
     #[command(flatten)]
     pub nodes: Nodes,
+}
+
+/// Which updates of price feeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum OracleUpdates {
+    /// None
+    None,
+    /// Those in blocks with a liquidation of the market, and in the blocks right before and after
+    Near,
+    /// Every one: a block and a receipt are asked for each
+    All,
+}
+
+/// `prices`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Prices {
+    /// The synced market; not needed where the archive has one only
+    #[arg(long, value_name = "NAME")]
+    pub market: Option<String>,
+    /// Only these assets, by symbol or address, with every change
+    #[arg(long, value_delimiter = ',', value_name = "ASSET")]
+    pub asset: Vec<String>,
+    /// What was known at the end of this block, or at this moment (2025-10-10T21:15:00Z)
+    #[arg(long, value_name = "BLOCK|TIME")]
+    pub at: Option<String>,
+    /// Show the last N changes of an asset; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+    /// How results are written.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// `positions`.

@@ -1,6 +1,7 @@
 //! A synced market, folded: the archive's logs become the engine's book, and what the fold asks for is brought.
 
 mod gaps;
+pub(crate) mod prices;
 pub(crate) mod taken;
 pub(crate) mod valued;
 
@@ -24,10 +25,11 @@ use source::archive::{Archive, MarketName, Table};
 use source::decode::{self, reads};
 use source::log::Log;
 use source::rpc::Client;
+use source::sync::transactions::WantedBlock;
 use source::sync::{Syncer, Watch, reads as ask};
 
 use self::gaps::{Around, Filling, Place};
-use self::taken::{Collector, Taken};
+use self::taken::{Collector, Taken, Updates};
 use self::valued::{Assets, Values};
 use crate::text;
 
@@ -53,8 +55,8 @@ pub(crate) struct Folder {
     /// How to take the blocks back that are not final, by block, each with its hash.
     journal: BTreeMap<u64, (B256, Vec<Change>)>,
     liquidations: Collector,
-    /// How many liquidations the table on file was made of.
-    pub(crate) told: Option<usize>,
+    /// How many liquidations the table on file was made of, and how many blocks with updates of feeds were looked at.
+    pub(crate) told: Option<(usize, usize)>,
     rejects: u64,
     foreign: u64,
 }
@@ -185,6 +187,16 @@ impl Folder {
         syncer.read(&calls, &mut self.reads).await?;
         syncer.read_receipts(&receipts, gaps::receipt_of, &mut self.reads).await?;
         Ok(())
+    }
+
+    /// Which updates of feeds are remembered, with their transactions.
+    pub(crate) fn remember(&mut self, updates: Updates) {
+        self.liquidations.remember(updates);
+    }
+
+    /// The blocks with transactions that matter, up to one that was folded whole.
+    pub(crate) fn wanted_blocks(&mut self, to: u64) -> Vec<WantedBlock> {
+        self.liquidations.wanted_blocks(to)
     }
 
     /// The liquidations up to a block that was folded whole, and what values them.
@@ -617,7 +629,7 @@ pub(crate) fn held(archive: &Archive, market: &MarketName) -> anyhow::Result<(Wa
 }
 
 /// The times of the blocks at which finished files end.
-fn end_times(archive: &Archive, market: &MarketName) -> anyhow::Result<BTreeMap<u64, u64>> {
+pub(crate) fn end_times(archive: &Archive, market: &MarketName) -> anyhow::Result<BTreeMap<u64, u64>> {
     let files = archive.market_files(market, Table::Logs)?;
     let time = |file: &source::archive::DataFile| {
         let (_, to) = file.blocks()?;
@@ -627,7 +639,7 @@ fn end_times(archive: &Archive, market: &MarketName) -> anyhow::Result<BTreeMap<
 }
 
 /// What tokens call themselves, as far as they were asked.
-fn symbols(known: &Reads) -> BTreeMap<Address, String> {
+pub(crate) fn symbols(known: &Reads) -> BTreeMap<Address, String> {
     let call = reads::call(reads::SYMBOL, &[]);
     let symbol = |key: &ReadKey| match known.get(key) {
         Some(Answer::Returned(bytes)) => reads::text(bytes, LONGEST_SYMBOL).unwrap_or_default(),
@@ -639,7 +651,7 @@ fn symbols(known: &Reads) -> BTreeMap<Address, String> {
 
 /// What to call a token: by the registry's symbol where it lists the token, else by its own with its address, so that it
 /// cannot pass for another.
-fn symbol(definition: &Definition, own: &BTreeMap<Address, String>, asset: Address) -> String {
+pub(crate) fn symbol(definition: &Definition, own: &BTreeMap<Address, String>, asset: Address) -> String {
     if let Some(listed) = Tokens::embedded().by_address(definition.chain, asset) {
         return listed.symbol.to_string();
     }

@@ -23,6 +23,7 @@ use source::sync::Watch;
 
 use super::sync;
 use crate::args;
+use crate::market::prices::Sampling;
 use crate::node;
 use crate::output::{self, Destination, Format};
 use crate::table::{Report, Table, Unit, Value};
@@ -95,7 +96,8 @@ async fn import(folder: &Path, args: &args::ImportLogs, files: Vec<LogFile>) -> 
     };
     let stop = node::stop_on_interrupt();
     // Opened to learn what the archive's own logs name, and to see that they are of the chain's history.
-    let syncer = sync::open(client.clone(), &writer, &target.name, &definition, (last.number, stop.clone())).await?;
+    let (syncer, _) =
+        sync::open(client.clone(), &writer, &target.name, &definition, (last.number, stop.clone())).await?;
     let mut watch = syncer.watch().clone();
     drop(syncer);
     let looked = look(&files, &client, &mut watch, args)?;
@@ -117,6 +119,8 @@ fn as_sync(args: &args::ImportLogs) -> args::Sync {
         finality: args.finality,
         hypersync: None,
         markets: args.markets.clone(),
+        prices: Sampling::Liquidations,
+        oracle_updates: args::OracleUpdates::None,
         nodes: args.nodes.clone(),
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod import_logs;
 pub(crate) mod liquidations;
 pub(crate) mod markets;
 pub(crate) mod positions;
+pub(crate) mod prices;
 pub(crate) mod rebuild;
 pub(crate) mod reconcile;
 pub(crate) mod sync;
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Import { what: args::Import::Logs(import) } => import_logs::run(&args.archive, import),
         Command::Sync(sync) => sync::run(&args.archive, sync),
         Command::Positions(positions) => positions::run(&args.archive, positions),
+        Command::Prices(prices) => prices::run(&args.archive, prices),
         Command::Verify(verify) => verify::run(&args.archive, verify),
         Command::Rebuild(rebuild) => rebuild::run(&args.archive, rebuild),
         Command::Datasets(output) => datasets::run(&args.archive, output),

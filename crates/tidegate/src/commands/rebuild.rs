@@ -6,15 +6,16 @@ use protocol::standing::Standing;
 use source::archive::coverage::Coverage;
 use source::archive::definition::Definition;
 use source::archive::logs::LogReader;
+use source::archive::prices::KnownBy;
 use source::archive::synced::{self, Label, Synced};
 use source::archive::{Archive, MarketName, Table as ArchiveTable, Writer};
 use source::decode;
+use source::sync::transactions::WantedBlock;
 use source::sync::{Syncer, Watch};
 
 use super::say;
 use crate::args;
-use crate::market::taken::wanted_blocks;
-use crate::market::{Folder, definition};
+use crate::market::{Folder, definition, prices};
 use crate::output::{self, Destination, Format};
 use crate::table::{Report, Table, Unit, Value};
 use crate::text;
@@ -33,6 +34,8 @@ pub(crate) fn run(archive: &Path, args: &args::Rebuild) -> anyhow::Result<()> {
             ("final_block", Unit::Count),
             ("liquidations", Unit::Count),
             ("without_usd", Unit::Count),
+            ("exact_prices", Unit::Count),
+            ("observed_prices", Unit::Count),
             ("file", Unit::Text),
         ],
     );
@@ -49,11 +52,17 @@ pub(crate) fn run(archive: &Path, args: &args::Rebuild) -> anyhow::Result<()> {
         let made = make(&writer, &mut folder, to)?;
         standing = standing.max(made.standing);
         notes.extend(made.note);
+        let priced = prices::rebuilt(&writer, &folder, to)?;
+        notes.extend(priced.notes);
+        let observed = priced.rows.get(&KnownBy::Call).copied().unwrap_or(0);
+        let all: u64 = priced.rows.values().sum();
         table.push(vec![
             Value::Text(name.to_string()),
             Value::Count(to),
             Value::Count(made.rows),
             Value::Count(made.without_usd),
+            Value::Count(all.saturating_sub(observed)),
+            Value::Count(observed),
             Value::Text(made.file.display().to_string()),
         ]);
     }
@@ -128,33 +137,50 @@ fn make(writer: &Writer, folder: &mut Folder, to: u64) -> anyhow::Result<Made> {
     Ok(Made { rows: rows.len() as u64, without_usd, standing, file, note })
 }
 
-/// Brings the prices and transactions of the liquidations up to a final block, and makes the table; only where there are
-/// liquidations that were not brought by the same fold before.
+/// Brings the prices and transactions of the liquidations up to a final block, and makes the table; only what the same fold did
+/// not bring before.
 pub(crate) async fn keep(syncer: &Syncer<'_>, folder: &mut Folder, to: u64) -> anyhow::Result<()> {
     let count = folder.liquidations(to).0.len();
-    if folder.told.is_some_and(|told| told == count) {
+    let blocks = folder.wanted_blocks(to);
+    let told = folder.told.replace((count, blocks.len()));
+    if told == folder.told {
         return Ok(());
     }
-    match folder.read_prices(syncer, to).await {
-        Err(error @ (source::Error::Node { .. } | source::Error::Pruned { .. })) => {
-            say(&format!("note: some liquidations stay without a value: {error}"));
-        }
-        other => other?,
+    let has_new = told.is_none_or(|(told, _)| told != count);
+    let kept = bring(syncer, folder, &blocks, to, has_new).await;
+    if kept.is_err() {
+        folder.told = told;
     }
-    let blocks = wanted_blocks(folder.liquidations(to).0);
-    let brought = syncer.read_transactions(&blocks).await?;
+    kept
+}
+
+async fn bring(
+    syncer: &Syncer<'_>,
+    folder: &mut Folder,
+    blocks: &[WantedBlock],
+    to: u64,
+    has_new: bool,
+) -> anyhow::Result<()> {
+    if has_new {
+        match folder.read_prices(syncer, to).await {
+            Err(error @ (source::Error::Node { .. } | source::Error::Pruned { .. })) => {
+                say(&format!("note: some liquidations stay without a value: {error}"));
+            }
+            other => other?,
+        }
+    }
+    let brought = syncer.read_transactions(blocks).await?;
     if let Some((count, why)) = brought.lacking {
         say(&format!(
-            "note: {} with liquidations lack transactions or receipts, which the next sync asks for again: {why}",
+            "note: {} with liquidations or updates of prices lack transactions or receipts, which the next sync asks for again: {why}",
             if count == 1 { "1 block".to_owned() } else { format!("{} blocks", text::count(count)) }
         ));
     }
     // A sync to an earlier block takes nothing away.
     let held = synced::file(syncer.writer().archive(), folder.market())?;
-    if held.as_ref().and_then(synced::made_to).is_none_or(|held| held <= to) {
+    if has_new && held.as_ref().and_then(synced::made_to).is_none_or(|held| held <= to) {
         make(syncer.writer(), folder, to)?;
     }
-    folder.told = Some(count);
     Ok(())
 }
 

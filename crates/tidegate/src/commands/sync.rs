@@ -15,13 +15,16 @@ use protocol::standing::Standing;
 use source::archive::definition::Definition;
 use source::archive::{Archive, MarketName, Writer};
 use source::decode::reads;
-use source::markets::{Finality, Markets, Network, discover, feeds};
+use source::markets::feeds::{self, Feeds};
+use source::markets::{Finality, Markets, Network, discover};
 use source::rpc::{Answer, Call, Client, Header};
 use source::sync::{Backfilled, HeadChange, Step, Syncer, Watch};
 
 use super::{Interrupted, rebuild, say};
 use crate::args;
 use crate::market::Folder;
+use crate::market::prices::{self, Pricing};
+use crate::market::taken::Updates;
 use crate::output::{self, Destination, Format};
 use crate::table::{Report, Table, Unit, Value};
 use crate::{node, text};
@@ -65,20 +68,51 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<(Report, bool)
         }
     };
     let stop = node::stop_on_interrupt();
-    let mut syncer = open(client, &writer, &target.name, &definition, (last.number, Arc::clone(&stop))).await?;
+    let (mut syncer, feeds) = open(client, &writer, &target.name, &definition, (last.number, Arc::clone(&stop))).await?;
     hypersync.into_iter().for_each(|service| syncer.read_through(service));
-    let mut folder = Folder::new(&archive, &target.name, &definition)?;
+    let folder = Folder::new(&archive, &target.name, &definition)?;
+    let pricing = Pricing::new(&definition, feeds, args.prices);
+    let mut market = Market { syncer, folder, pricing, final_block: last.number };
+    market.folder.remember(match args.oracle_updates {
+        args::OracleUpdates::None => Updates::None,
+        args::OracleUpdates::Near => Updates::Near,
+        args::OracleUpdates::All => Updates::All,
+    });
     let to = args.to_block.unwrap_or(last.number).min(last.number);
-    let mut logs = catch_up(&mut syncer, &mut folder, to).await?;
+    let mut logs = catch_up(&mut market, to).await?;
+    market.tell_prices(to).await?;
     if args.follow && !stop.load(Ordering::Relaxed) {
-        logs += follow(&mut syncer, &mut folder, &target, args, &stop).await?;
+        logs += follow(&mut market, &target, args, &stop).await?;
+        if let Some(at) = market.folder.at().filter(|at| to < *at) {
+            market.tell_prices(at).await?;
+        }
     } else if args.to_block.is_none() && !stop.load(Ordering::Relaxed) {
-        syncer.follow(latest.number, &last).await?;
-        folder.follow(&syncer, last.number).await?;
+        market.syncer.follow(latest.number, &last).await?;
+        market.folder.follow(&market.syncer, last.number).await?;
     }
     // Whoever follows ends by an interrupt, and has missed nothing.
-    let is_cut_short = folder.at() < Some(to) || (!args.follow && stop.load(Ordering::Relaxed));
-    Ok((report(&syncer, &folder, &definition, logs), is_cut_short))
+    let is_cut_short = market.folder.at() < Some(to) || (!args.follow && stop.load(Ordering::Relaxed));
+    Ok((report(&market.syncer, &market.folder, &definition, logs), is_cut_short))
+}
+
+/// A market while it is read.
+struct Market<'a> {
+    syncer: Syncer<'a>,
+    folder: Folder,
+    pricing: Pricing,
+    /// The last final block that is known: what is there now is asked of it, since every node has its state.
+    final_block: u64,
+}
+
+impl Market<'_> {
+    /// Brings what prices up to a block that was folded whole need, and makes their table.
+    async fn tell_prices(&mut self, to: u64) -> anyhow::Result<()> {
+        if self.folder.at().is_some_and(|at| to <= at) {
+            self.pricing.read(&self.syncer, &mut self.folder, to).await?;
+            self.pricing.keep(self.syncer.writer(), &self.folder, to)?;
+        }
+        Ok(())
+    }
 }
 
 /// What the archive knows of the market that was named, by whichever of its names.
@@ -187,26 +221,33 @@ pub(super) async fn open<'a>(
     name: &MarketName,
     definition: &Definition,
     (at, stop): (u64, Arc<AtomicBool>),
-) -> anyhow::Result<Syncer<'a>> {
+) -> anyhow::Result<(Syncer<'a>, Feeds)> {
     let Definition { addresses_provider, pool, configurator, oracle, first_block, .. } = *definition;
     let watch = Watch::new(addresses_provider, pool, configurator, &[oracle], first_block);
-    let found = contracts(&client, definition, at).await?;
+    let found = discover::market(&client, definition.addresses_provider, at).await?;
+    let sources: BTreeSet<Address> = found.sources.values().flatten().copied().collect();
+    let mut feeds = feeds::walk(&client, &sources, at).await?;
+    let mut contracts = tokens(&client, definition, &found).await?;
+    contracts.extend(feeds.addresses());
+    contracts.insert(found.oracle);
     let mut syncer = Syncer::open(client, writer, name.clone(), watch, stop).await?;
-    syncer.add_found(found);
-    Ok(syncer)
+    syncer.add_found(contracts);
+    syncer.walked(sources);
+    prices::walk(&mut syncer, &mut feeds, at).await?;
+    Ok((syncer, feeds))
 }
 
-/// What the chain tells of a market's contracts as it is now: the tokens of its reserves, so that one pass reads them all, and
-/// everything below its oracle's price sources.
-async fn contracts(client: &Client, definition: &Definition, at: u64) -> anyhow::Result<BTreeSet<Address>> {
-    let found = discover::market(client, definition.addresses_provider, at).await?;
-    let sources = found.sources.values().flatten().copied().collect();
-    let mut all = feeds::walk(client, &sources, at).await?.addresses();
-    all.insert(found.oracle);
+/// The tokens of a market's reserves as the chain tells them now, so that one pass reads them all.
+async fn tokens(
+    client: &Client,
+    definition: &Definition,
+    found: &discover::Found,
+) -> anyhow::Result<BTreeSet<Address>> {
     let reserves = found.reserves.iter().filter(|asset| !asset.is_zero());
     let call =
         |asset: &Address| Call { to: found.pool, data: reads::call(reads::RESERVE_DATA, &[reads::word(*asset)]) };
-    let answers = client.calls(at, &reserves.map(call).collect::<Vec<_>>()).await?;
+    let answers = client.calls(found.at, &reserves.map(call).collect::<Vec<_>>()).await?;
+    let mut all = BTreeSet::new();
     for answer in answers {
         if let Answer::Returned(bytes) = answer {
             all.extend(reads::tokens(definition.version == Version::V2, &bytes).into_iter().flatten());
@@ -216,27 +257,38 @@ async fn contracts(client: &Client, definition: &Definition, at: u64) -> anyhow:
 }
 
 /// Reads what is missing up to a final block, folds it, and reads what the fold asks for. Returns the logs read.
-async fn catch_up(syncer: &mut Syncer<'_>, folder: &mut Folder, to: u64) -> anyhow::Result<u64> {
+async fn catch_up(market: &mut Market<'_>, to: u64) -> anyhow::Result<u64> {
+    let Market { syncer, folder, pricing, final_block } = market;
     let bar = progress();
-    let mut report = |step: Step| {
-        bar.set_length(step.to - step.from + 1);
-        bar.set_position(step.at - step.from + 1);
-        bar.set_message(format!("block {}, {} logs, {} requests", step.at, step.logs, step.requests));
-    };
-    let done = syncer.backfill(to, &mut report).await;
-    bar.finish_and_clear();
-    match done? {
-        Backfilled::Complete { logs } => {
-            syncer.end_at(to).await?;
-            folder.advance(syncer, to).await?;
-            // Told to stop, it may not have arrived; a table is made of what was folded whole.
-            if folder.at() >= Some(to) {
-                rebuild::keep(syncer, folder, to).await?;
-            }
-            Ok(logs)
+    let (mut before, mut read) = (0, 0);
+    let is_complete = loop {
+        let mut report = |step: Step| {
+            let logs = before + step.logs;
+            bar.set_length(step.to - step.from + 1);
+            bar.set_position(step.at - step.from + 1);
+            bar.set_message(format!("block {}, {logs} logs, {} requests", step.at, step.requests));
+        };
+        let done = syncer.backfill(to, &mut report).await;
+        let done = done.inspect_err(|_| bar.finish_and_clear())?;
+        let (Backfilled::Complete { logs } | Backfilled::Sources { logs } | Backfilled::Stopped { logs }) = done;
+        read += logs;
+        before = read;
+        match done {
+            Backfilled::Complete { .. } => break true,
+            Backfilled::Stopped { .. } => break false,
+            Backfilled::Sources { .. } => prices::walk(syncer, &mut pricing.feeds, *final_block).await?,
         }
-        Backfilled::Stopped { logs } => Ok(logs),
+    };
+    bar.finish_and_clear();
+    if is_complete {
+        syncer.end_at(to).await?;
+        folder.advance(syncer, to).await?;
+        // Told to stop, it may not have arrived; a table is made of what was folded whole.
+        if folder.at() >= Some(to) {
+            rebuild::keep(syncer, folder, to).await?;
+        }
     }
+    Ok(read)
 }
 
 fn progress() -> ProgressBar {
@@ -247,17 +299,11 @@ fn progress() -> ProgressBar {
 }
 
 /// Takes every new block until stopped.
-async fn follow(
-    syncer: &mut Syncer<'_>,
-    folder: &mut Folder,
-    target: &Target,
-    args: &args::Sync,
-    stop: &AtomicBool,
-) -> anyhow::Result<u64> {
+async fn follow(market: &mut Market<'_>, target: &Target, args: &args::Sync, stop: &AtomicBool) -> anyhow::Result<u64> {
     let wait = Duration::from_millis(target.network.block_ms / 2).max(SHORTEST_WAIT);
     let (mut logs, mut stumbles) = (0, 0);
     while !stop.load(Ordering::Relaxed) {
-        match look(syncer, folder, target, args).await {
+        match look(market, target, args).await {
             Ok(change) => {
                 (logs, stumbles) = (logs + change.logs, 0);
                 tell(&change);
@@ -287,27 +333,27 @@ fn may_pass(error: &anyhow::Error, stumbles: &mut u32) -> bool {
 }
 
 /// One look at the head of the chain.
-async fn look(
-    syncer: &mut Syncer<'_>,
-    folder: &mut Folder,
-    target: &Target,
-    args: &args::Sync,
-) -> anyhow::Result<HeadChange> {
-    let client = syncer.client().clone();
+async fn look(market: &mut Market<'_>, target: &Target, args: &args::Sync) -> anyhow::Result<HeadChange> {
+    let client = market.syncer.client().clone();
     let (latest, last) = ends(&client, target, args).await?;
+    market.final_block = market.final_block.max(last.number);
+    prices::walk(&mut market.syncer, &mut market.pricing.feeds, market.final_block).await?;
     // Where the tail holds the final block, it becomes files; else files are read.
-    let leads = syncer.tail().block(last.number).is_some_and(|block| block.hash == last.hash);
-    if !leads && folder.at().is_none_or(|at| at < last.number) {
-        catch_up(syncer, folder, last.number).await?;
+    let leads = market.syncer.tail().block(last.number).is_some_and(|block| block.hash == last.hash);
+    if !leads && market.folder.at().is_none_or(|at| at < last.number) {
+        catch_up(market, last.number).await?;
     }
-    let change = syncer.follow(latest.number, &last).await?;
+    let change = market.syncer.follow(latest.number, &last).await?;
     // What left the tail and became no file is read anew, before anything is folded on top of it.
-    if syncer.complete_to(last.number) != Some(last.number) {
-        catch_up(syncer, folder, last.number).await?;
+    if market.syncer.complete_to(last.number) != Some(last.number) {
+        catch_up(market, last.number).await?;
     }
+    let Market { syncer, folder, pricing, .. } = market;
     folder.follow(syncer, last.number).await?;
     if folder.at() >= Some(last.number) {
         rebuild::keep(syncer, folder, last.number).await?;
+        // A node forgets the state of blocks: what is to be asked is asked in time.
+        pricing.read(syncer, folder, last.number).await?;
     }
     Ok(change)
 }

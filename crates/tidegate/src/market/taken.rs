@@ -57,6 +57,25 @@ pub(crate) struct Move {
     pub transaction: B256,
 }
 
+/// Of which updates of feeds the transactions are remembered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Updates {
+    /// Of none.
+    None,
+    /// Of those in a block with a liquidation, and in the blocks right before and after it.
+    #[default]
+    Near,
+    /// Of all.
+    All,
+}
+
+/// The transactions that update feeds in a block.
+#[derive(Debug, Default)]
+struct Updated {
+    block_hash: B256,
+    transactions: BTreeSet<B256>,
+}
+
 /// Collects liquidations from the events of a fold.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
@@ -69,6 +88,14 @@ pub(crate) struct Collector {
     events: Vec<Event>,
     /// The block and the transaction being folded.
     at: (u64, u32),
+    block_hash: B256,
+    /// The last block with liquidations.
+    last: Option<u64>,
+    remembered: Updates,
+    /// Updates of feeds, by block.
+    updates: BTreeMap<u64, Updated>,
+    /// The last updates that were not near a liquidation; the next block may have one.
+    before: Option<(u64, Updated)>,
 }
 
 impl Collector {
@@ -89,10 +116,11 @@ impl Collector {
         if (event.at.height, entry.transaction) != self.at {
             self.events.clear();
             self.at = (event.at.height, entry.transaction);
+            self.block_hash = place.block_hash;
         }
         #[expect(clippy::wildcard_enum_match_arm, reason = "only these tell of liquidations")]
         match &entry.statement {
-            Statement::Answer { .. } => {
+            Statement::Answer { .. } | Statement::Transmitted { .. } => {
                 let (log_index, feed, transaction) = (event.at.index, entry.by, place.transaction);
                 self.moves.push(Move { log_index, feed, transaction });
             }
@@ -110,12 +138,56 @@ impl Collector {
 
     /// The block is whole.
     fn close(&mut self) {
+        let block = self.at.0;
         if !self.open.is_empty() {
             let moves: Arc<[Move]> = self.moves.as_slice().into();
             self.done.extend(self.open.drain(..).map(|taken| Taken { moves: Arc::clone(&moves), ..taken }));
+            self.last = Some(block);
+            self.updates.extend(self.before.take().filter(|(before, _)| before.checked_add(1) == Some(block)));
+        }
+        if !self.moves.is_empty() {
+            let transactions = self.moves.iter().map(|moved| moved.transaction).collect();
+            self.close_updates(block, Updated { block_hash: self.block_hash, transactions });
         }
         self.moves.clear();
         self.events.clear();
+    }
+
+    fn close_updates(&mut self, block: u64, updated: Updated) {
+        let is_near = self.last.is_some_and(|last| block.checked_sub(last).is_some_and(|blocks| blocks <= 1));
+        match self.remembered {
+            Updates::None => {}
+            Updates::Near if !is_near => self.before = Some((block, updated)),
+            Updates::Near | Updates::All => _ = self.updates.insert(block, updated),
+        }
+    }
+
+    /// Remembers these updates from here on.
+    pub(super) fn remember(&mut self, updates: Updates) {
+        self.remembered = updates;
+    }
+
+    /// The blocks with liquidations and remembered updates, up to one that was folded whole, with the transactions in them that
+    /// matter.
+    pub(super) fn wanted_blocks(&mut self, to: u64) -> Vec<WantedBlock> {
+        let mut blocks: BTreeMap<u64, WantedBlock> = BTreeMap::new();
+        let empty = |block, block_hash| WantedBlock {
+            block,
+            block_hash,
+            liquidations: BTreeSet::new(),
+            oracle_updates: BTreeSet::new(),
+            liquidators: BTreeSet::new(),
+        };
+        for one in self.up_to(to) {
+            let block = blocks.entry(one.block).or_insert_with(|| empty(one.block, one.block_hash));
+            block.liquidations.insert(one.transaction);
+            block.liquidators.insert(one.seizure.call.liquidator);
+        }
+        for (number, updated) in self.updates.range(..=to) {
+            let block = blocks.entry(*number).or_insert_with(|| empty(*number, updated.block_hash));
+            block.oracle_updates.extend(&updated.transactions);
+        }
+        blocks.into_values().collect()
     }
 
     /// The liquidations up to a block that was folded whole, in order.
@@ -152,23 +224,4 @@ fn taken(view: &View, seizure: Seizure, log_index: u64, place: &Place, fallback_
         seizure,
         moves: Arc::default(),
     })
-}
-
-/// The blocks of some liquidations, with the transactions in them that matter.
-pub(crate) fn wanted_blocks(taken: &[Taken]) -> Vec<WantedBlock> {
-    let mut blocks: BTreeMap<u64, WantedBlock> = BTreeMap::new();
-    for one in taken {
-        let block = blocks.entry(one.block).or_insert_with(|| WantedBlock {
-            block: one.block,
-            block_hash: one.block_hash,
-            liquidations: BTreeSet::new(),
-            oracle_updates: BTreeSet::new(),
-            liquidators: BTreeSet::new(),
-        });
-        block.liquidations.insert(one.transaction);
-        block.liquidators.insert(one.seizure.call.liquidator);
-        let before = one.moves.iter().filter(|moved| moved.log_index < one.log_index);
-        block.oracle_updates.extend(before.map(|moved| moved.transaction));
-    }
-    blocks.into_values().collect()
 }

@@ -6,6 +6,7 @@ mod hypersync;
 mod killed;
 mod omissions;
 mod place;
+mod prices;
 mod reorganised;
 
 use differential::artifacts::Artifacts;

@@ -78,6 +78,8 @@ fn settles(place: &Place, chain: &mut Chain, figures: &Figures) {
     let fresh = Place::new(chain);
     fresh.sync(&["--finality", "0", "--to-block", &block]);
     figures.compare(place);
+    let tally = super::prices::compare(chain, place, figures.block);
+    assert!(tally.by_feed > 0, "{tally:?}");
     // A price feed is watched from where it was first found, which is later for whoever was there before it; from there on
     // nothing of it may be missing.
     let answer = alloy_primitives::keccak256("AnswerUpdated(int256,uint256,uint256)");
