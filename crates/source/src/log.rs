@@ -38,6 +38,15 @@ impl Filter {
         self.topics.is_empty() || self.topics.contains(topic)
     }
 
+    /// Whether there can be a log that both ask for.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        fn meet<T: Ord>(a: &BTreeSet<T>, b: &BTreeSet<T>) -> bool {
+            a.is_empty() || b.is_empty() || !a.is_disjoint(b)
+        }
+        meet(&self.addresses, &other.addresses) && meet(&self.topics, &other.topics)
+    }
+
     /// Whether a log is among those asked for.
     #[must_use]
     pub fn takes(&self, log: &Log<'_>) -> bool {
@@ -114,6 +123,21 @@ impl Logs {
     pub fn clear(&mut self) {
         self.fixed.clear();
         self.data.clear();
+    }
+
+    /// How much memory they need, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.fixed.len() * size_of::<Fixed>() + self.data.len()
+    }
+
+    /// Forgets those of blocks behind this one.
+    pub fn keep_to(&mut self, block: u64) {
+        if self.fixed.iter().any(|fixed| fixed.block > block) {
+            let mut kept = Self::default();
+            self.iter().filter(|log| log.block <= block).for_each(|log| kept.push(&log));
+            *self = kept;
+        }
     }
 
     /// Whether there are none.

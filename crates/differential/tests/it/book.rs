@@ -96,7 +96,11 @@ fn seizure(view: &View, events: &[Event], native: &Liquidated) -> u64 {
     };
     assert_eq!((found.call.repaid, found.call.received), (native.debt_repaid, native.collateral_received));
     let scaling = view.listed()[usize::from(found.collateral.0)].supply_runs.rules().scaling;
-    assert_eq!(scaling.withdrawn(native.protocol_fee, found.fee_index), Ok(found.fee_scaled), "{native:?}, {found:?}");
+    assert_eq!(
+        scaling.withdrawn(native.protocol_fee, found.fee_index),
+        Ok(found.fee_scaled.unwrap()),
+        "{native:?}, {found:?}"
+    );
     let mut deficits: Vec<_> =
         found.written_off.iter().map(|(asset, amount)| (view.id(asset).unwrap(), *amount)).collect();
     deficits.sort_unstable();

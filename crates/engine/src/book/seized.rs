@@ -22,8 +22,9 @@ pub struct Seizure {
     pub collateral: ReserveId,
     /// The debt's number.
     pub debt: ReserveId,
-    /// The treasury's fee in scaled supply of the collateral, and the index it was taken at (V3).
-    pub fee_scaled: U256,
+    /// The treasury's fee in scaled supply of the collateral, and the index it was taken at (V3). `None` where the transfer to
+    /// the treasury names numbers that the contracts cannot have come to: there was a fee, and nobody knows how much.
+    pub fee_scaled: Option<U256>,
     /// That index; 1 where there was no fee.
     pub fee_index: Ray,
     /// Debt that was written off, by asset (3.3+).
@@ -66,8 +67,8 @@ pub fn seizures(view: &View, transaction: &[Event]) -> Vec<Seizure> {
 
 /// The last transfer of the collateral's supply from the borrower that does not go to the liquidator, or that does
 /// where he was handed supply before.
-fn fee(view: &View, collateral: ReserveId, call: &Liquidated, own: &[&Entry]) -> (U256, Ray) {
-    let none = (U256::ZERO, Ray::ONE);
+fn fee(view: &View, collateral: ReserveId, call: &Liquidated, own: &[&Entry]) -> (Option<U256>, Ray) {
+    let none = (Some(U256::ZERO), Ray::ONE);
     let listed = &view.listed()[usize::from(collateral.0)];
     let mut transfers = own.iter().filter_map(|entry| {
         let Statement::BalanceTransfer { from, to, value, index } = &entry.statement else {
@@ -86,8 +87,8 @@ fn fee(view: &View, collateral: ReserveId, call: &Liquidated, own: &[&Entry]) ->
         return none;
     }
     let scaled = match listed.transfers {
-        Some(Transfers::Unscaled) => ray_div_half_up(value, ray(index)).unwrap_or_default(),
-        Some(Transfers::Scaled) | None => value,
+        Some(Transfers::Unscaled) => ray_div_half_up(value, ray(index)).ok(),
+        Some(Transfers::Scaled) | None => Some(value),
     };
     (scaled, ray(index))
 }

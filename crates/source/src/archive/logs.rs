@@ -22,6 +22,7 @@ use protocol::time::SECOND_US;
 use protocol::{Address, B256};
 
 use super::cells::{self, Columns};
+use super::coverage::Ranges;
 use super::footer::Complete;
 use super::publish::BackgroundFile;
 use super::scan::damaged;
@@ -426,6 +427,50 @@ pub(super) fn complete_of(file: &DataFile) -> Option<Complete> {
     }
 }
 
+/// How many logs some files hold up to a block, each counted once in however many files it is. Only where files may hold the same
+/// logs, or reach beyond the block, are they looked into.
+pub(super) fn count_to(files: Vec<DataFile>, to: u64) -> Result<u64> {
+    let mut within = Vec::new();
+    for file in files {
+        if let Some((from, last)) = file.blocks().filter(|(from, _)| *from <= to) {
+            within.push((from, last, filter_of(&file)?, file));
+        }
+    }
+    within.sort_by_key(|(from, last, _, _)| (*from, *last));
+    let mut shared = Ranges::default();
+    let mut open: Vec<usize> = Vec::new();
+    for (place, (from, last, filter, _)) in within.iter().enumerate() {
+        open.retain(|other| within[*other].1 >= *from);
+        for other in open.iter().map(|other| &within[*other]).filter(|other| filter.meets(&other.2)) {
+            shared.add(*from, (*last).min(other.1).min(to));
+        }
+        if *last > to {
+            shared.add(*from, to);
+        }
+        open.push(place);
+    }
+    let mut count = 0;
+    for (_, last, _, file) in &within {
+        let beyond = if *last > to { file.rows() } else { count_in(std::slice::from_ref(file), &shared)? };
+        count += file.rows() - beyond;
+    }
+    let files: Vec<DataFile> = within.into_iter().map(|(_, _, _, file)| file).collect();
+    Ok(count + count_in(&files, &shared)?)
+}
+
+/// How many logs some files hold of some blocks.
+fn count_in(files: &[DataFile], blocks: &Ranges) -> Result<u64> {
+    let mut count = 0;
+    for (from, to) in blocks.iter() {
+        let inside = |file: &&DataFile| file.blocks().is_some_and(|(first, last)| first <= to && from <= last);
+        let mut logs = LogReader::of_files(files.iter().filter(inside).cloned().collect(), from)?;
+        while logs.next_log()?.is_some_and(|log| log.block <= to) {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 /// Takes a file that was found wrong out of the archive, so that its blocks are missing and are read anew. Nothing is lost:
 /// it stays in its folder under a name that nothing reads, which is returned.
 ///
@@ -433,61 +478,6 @@ pub(super) fn complete_of(file: &DataFile) -> Option<Complete> {
 /// The archive cannot be written.
 pub fn set_aside(_held: &Writer, file: &DataFile) -> Result<PathBuf> {
     super::publish::set_aside(&file.path)
-}
-
-/// Replaces many files of a market by one that holds the same logs, where they were read with the same filter and follow
-/// each other without a hole. A process that dies in between leaves the old files beside the new one, which hold the same.
-///
-/// Returns how many files are fewer.
-///
-/// # Errors
-/// The files contradict each other or cannot be read; or the disk refuses.
-pub fn merge_small(writer: &Writer, market: &MarketName, rows_at_most: u64) -> Result<usize> {
-    let archive = writer.archive();
-    let mut files = archive.market_files(market, Table::Logs)?;
-    files.sort_by_key(|file| (complete_of(file).map(|complete| complete.filter_hash), file.blocks()));
-    let mut fewer = 0;
-    let mut group: Vec<DataFile> = Vec::new();
-    for file in files {
-        let follows = group.last().is_none_or(|last| {
-            complete_of(last).map(|complete| complete.filter_hash)
-                == complete_of(&file).map(|complete| complete.filter_hash)
-                && [COVERAGE_NOTE, ORIGIN_NOTE].iter().all(|note| last.footer.note(note) == file.footer.note(note))
-                && last.blocks().zip(file.blocks()).is_some_and(|((_, to), (from, _))| to.checked_add(1) == Some(from))
-        });
-        let rows = group.iter().map(DataFile::rows).sum::<u64>().saturating_add(file.rows());
-        if !follows || rows > rows_at_most {
-            fewer += merge(writer, market, &group)?;
-            group.clear();
-        }
-        group.push(file);
-    }
-    Ok(fewer + merge(writer, market, &group)?)
-}
-
-fn merge(writer: &Writer, market: &MarketName, files: &[DataFile]) -> Result<usize> {
-    let [first, .., last] = files else {
-        return Ok(0);
-    };
-    let (Some((from, _)), Some((_, to)), Some(Complete { end_hash, .. })) =
-        (first.blocks(), last.blocks(), complete_of(last))
-    else {
-        return Ok(0);
-    };
-    let Span::Blocks { chain, .. } = last.footer.span else {
-        return Ok(0);
-    };
-    let mut merged = LogsFile::create(writer, market, chain, &filter_of(first)?, from)?;
-    let mut logs = LogReader::of_files(files.to_vec(), 0)?;
-    while let Some(log) = logs.next_log()? {
-        merged.push(&log)?;
-    }
-    let notes = last.footer.notes.clone();
-    let kept = merged.publish(to, end_hash, notes)?;
-    for file in files.iter().filter(|file| file.path != kept) {
-        super::publish::remove(&file.path)?;
-    }
-    Ok(files.len() - 1)
 }
 
 #[cfg(test)]

@@ -205,11 +205,6 @@ pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     folder.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_folder)
 }
 
-/// Removes a finished file whose rows stand in another by now. Call it only while holding the write lock.
-pub(super) fn remove(path: &Path) -> Result<()> {
-    fs::remove_file(path).while_trying_to("remove a file whose rows stand in another", path)
-}
-
 /// Takes a finished file out of the archive without losing it: it stays beside the others under a name that nothing reads.
 /// Call it only while holding the write lock.
 pub(super) fn set_aside(path: &Path) -> Result<PathBuf> {

@@ -20,7 +20,7 @@ use protocol::{Address, U256};
 use sha2::{Digest, Sha256};
 
 use super::liquidations::{self, KeyKind, Row, Rows};
-use super::logs::complete_of;
+use super::logs::{self, complete_of};
 use super::{Archive, DataFile, Footer, MarketName, PendingFile, Span, Table, Writer};
 use crate::error::{Error, Result};
 use crate::import::key;
@@ -32,7 +32,9 @@ pub(super) const FILE_NAME: &str = "liquidations.parquet";
 const BATCH_ROWS: usize = 8_192;
 
 /// The columns, in order: those of [`liquidations::SCHEMA`], then what only logs tell. `*_raw` is in the smallest unit of the side's
-/// token, prices are the oracle's integers, `deficits` is a JSON list of assets and raw amounts.
+/// token, prices are the oracle's integers, `deficits` is a JSON list of assets and raw amounts. `collateral_fee_basis` says why the
+/// fee, and with it what was seized and its bonus, is missing. `price_standing` is how sure the two prices are, `usd_standing` how sure
+/// everything in dollars is.
 pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let word = || DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let raw = |name| Field::new(name, DataType::Decimal128(38, 0), true);
@@ -41,6 +43,7 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let more = [
         raw("collateral_seized_raw"),
         raw("collateral_fee_raw"),
+        Field::new("collateral_fee_basis", word(), false),
         raw("collateral_bonus_raw"),
         Field::new("bonus_bps", DataType::UInt32, false),
         Field::new("protocol_fee_bps", DataType::UInt32, false),
@@ -53,6 +56,7 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("collateral_price_from", word(), true),
         Field::new("debt_price_from", word(), true),
         Field::new("price_standing", word(), true),
+        Field::new("usd_standing", word(), true),
     ];
     fields.extend(more.into_iter().map(Arc::new));
     Arc::new(Schema::new(fields))
@@ -61,7 +65,8 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 /// Where the price that a liquidation saw comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PriceFrom {
-    /// It is the same at the end of the block before and at the end of its own.
+    /// It is the same at the end of the block before and at the end of its own. A part of it that no feed tells of and that
+    /// went there and back within the block would not be noticed.
     Unchanged,
     /// The asset's feed moved in the block before the liquidation and not after it: the price at the end of the block.
     AfterUpdate,
@@ -82,13 +87,22 @@ impl PriceFrom {
             Self::EndOfBlock => "end of block",
         }
     }
+}
 
-    /// Whether it is surely the price that the pool saw.
+/// Why the treasury's fee is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeeUnknown {
+    /// The transfer to the treasury names an amount or an index that the contracts cannot have come to.
+    ImpossibleTransfer,
+}
+
+impl FeeUnknown {
+    /// The word in the column `collateral_fee_basis`, which is `exact` where the fee is known and `too large` where the column
+    /// cannot hold it.
     #[must_use]
-    pub const fn standing(self) -> Standing {
+    pub const fn word(self) -> &'static str {
         match self {
-            Self::Unchanged | Self::AfterUpdate | Self::BeforeUpdate => Standing::Exact,
-            Self::EndOfBlock => Standing::Observed,
+            Self::ImpossibleTransfer => "impossible transfer",
         }
     }
 }
@@ -100,6 +114,8 @@ pub struct Price {
     pub raw: U256,
     /// Where it comes from.
     pub from: PriceFrom,
+    /// Exact where it is surely the price that the pool saw, else observed.
+    pub standing: Standing,
 }
 
 /// A liquidation with all its logs tell.
@@ -109,10 +125,10 @@ pub struct Synced {
     pub time: TimeUs,
     /// What an import would know too.
     pub liquidation: Liquidation,
-    /// What left the borrower, the treasury's fee included.
-    pub seized: U256,
-    /// What the treasury got of it.
-    pub fee: U256,
+    /// What left the borrower, the treasury's fee included, where that is known.
+    pub seized: Option<U256>,
+    /// What the treasury got of it, or why nobody knows.
+    pub fee: std::result::Result<U256, FeeUnknown>,
     /// How much of it is bonus; `None` where the bonus is not known.
     pub bonus: Option<U256>,
     /// What the liquidator gets for what he repays, in basis points.
@@ -123,21 +139,23 @@ pub struct Synced {
     pub receives_supply: bool,
     /// Debt that was written off, by asset; the debt's own first.
     pub deficits: Vec<(Address, U256)>,
-    /// The part of it in the debt's own asset.
-    pub deficit: U256,
+    /// The part of it in the debt's own asset; `None` where it is more than 256 bits hold.
+    pub deficit: Option<U256>,
     /// What all of it was worth, where every price is known.
     pub deficit_usd: Option<Usd8>,
     /// The collateral's price.
     pub collateral_price: Option<Price>,
     /// The debt's price.
     pub debt_price: Option<Price>,
+    /// How sure every value in dollars is, the deficit's included; `None` where there is none.
+    pub usd_standing: Option<Standing>,
 }
 
 impl Synced {
     /// How sure the prices are; `None` where there is none.
     #[must_use]
     pub fn price_standing(&self) -> Option<Standing> {
-        self.collateral_price.iter().chain(&self.debt_price).map(|price| price.from.standing()).max()
+        self.collateral_price.iter().chain(&self.debt_price).map(|price| price.standing).max()
     }
 }
 
@@ -245,16 +263,12 @@ pub fn without_usd(file: &DataFile) -> u64 {
 /// ends there. A table was made from one state.
 ///
 /// # Errors
-/// A file is unreadable.
+/// A file is unreadable, or two contradict each other.
 pub fn state_of(archive: &Archive, market: &MarketName, to: u64) -> Result<String> {
-    let (mut logs, mut end) = (0, None);
-    for file in archive.market_files(market, Table::Logs)? {
-        let Some((_, last)) = file.blocks().filter(|(_, last)| *last <= to) else { continue };
-        logs += file.rows();
-        end = end.or(complete_of(&file).filter(|_| last == to).map(|complete| complete.end_hash));
-    }
-    let end = end.map_or_else(String::new, |hash| format!(", {hash}"));
-    Ok(format!("{logs} logs to block {to}{end}"))
+    let files = archive.market_files(market, Table::Logs)?;
+    let ends = files.iter().filter(|file| file.blocks().is_some_and(|(_, last)| last == to));
+    let end = ends.filter_map(complete_of).map(|complete| format!(", {}", complete.end_hash)).next();
+    Ok(format!("{} logs to block {to}{}", logs::count_to(files, to)?, end.unwrap_or_default()))
 }
 
 /// Whether a folder below the archive's root holds a market's table.
@@ -268,6 +282,7 @@ type Words = StringDictionaryBuilder<Int32Type>;
 struct MoreColumns {
     seized: Decimal128Builder,
     fee: Decimal128Builder,
+    fee_basis: Words,
     bonus: Decimal128Builder,
     bonus_bps: UInt32Builder,
     protocol_fee_bps: UInt32Builder,
@@ -280,6 +295,7 @@ struct MoreColumns {
     collateral_price_from: Words,
     debt_price_from: Words,
     price_standing: Words,
+    usd_standing: Words,
 }
 
 impl Default for MoreColumns {
@@ -288,6 +304,7 @@ impl Default for MoreColumns {
         Self {
             seized: raw(),
             fee: raw(),
+            fee_basis: Words::new(),
             bonus: raw(),
             bonus_bps: UInt32Builder::new(),
             protocol_fee_bps: UInt32Builder::new(),
@@ -300,6 +317,7 @@ impl Default for MoreColumns {
             collateral_price_from: Words::new(),
             debt_price_from: Words::new(),
             price_standing: Words::new(),
+            usd_standing: Words::new(),
         }
     }
 }
@@ -312,13 +330,18 @@ fn digits(amount: U256) -> Option<i128> {
 
 impl MoreColumns {
     fn push(&mut self, row: &Synced) {
-        self.seized.append_option(digits(row.seized));
-        self.fee.append_option(digits(row.fee));
+        self.seized.append_option(row.seized.and_then(digits));
+        self.fee.append_option(row.fee.ok().and_then(digits));
+        self.fee_basis.append_value(match row.fee {
+            Ok(fee) if digits(fee).is_some() => "exact",
+            Ok(_) => "too large",
+            Err(why) => why.word(),
+        });
         self.bonus.append_option(row.bonus.and_then(digits));
         self.bonus_bps.append_value(row.bonus_bps.into());
         self.protocol_fee_bps.append_value(row.protocol_fee_bps.into());
         self.receives_supply.append_value(row.receives_supply);
-        self.deficit.append_option(digits(row.deficit));
+        self.deficit.append_option(row.deficit.and_then(digits));
         self.deficit_usd.append_option(row.deficit_usd.map(|usd| usd.0));
         let all: Vec<String> = row
             .deficits
@@ -331,13 +354,15 @@ impl MoreColumns {
         self.collateral_price_from.append_option(row.collateral_price.map(|price| price.from.word()));
         self.debt_price_from.append_option(row.debt_price.map(|price| price.from.word()));
         self.price_standing.append_option(row.price_standing().map(Standing::word));
+        self.usd_standing.append_option(row.usd_standing.map(Standing::word));
     }
 
     fn take(&mut self, first: &RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
         let mut columns: Vec<ArrayRef> = first.columns().to_vec();
-        columns.extend::<[ArrayRef; 14]>([
+        columns.extend::<[ArrayRef; 16]>([
             Arc::new(self.seized.finish()),
             Arc::new(self.fee.finish()),
+            Arc::new(self.fee_basis.finish()),
             Arc::new(self.bonus.finish()),
             Arc::new(self.bonus_bps.finish()),
             Arc::new(self.protocol_fee_bps.finish()),
@@ -350,6 +375,7 @@ impl MoreColumns {
             Arc::new(self.collateral_price_from.finish()),
             Arc::new(self.debt_price_from.finish()),
             Arc::new(self.price_standing.finish()),
+            Arc::new(self.usd_standing.finish()),
         ]);
         RecordBatch::try_new(SCHEMA.clone(), columns)
     }

@@ -10,7 +10,7 @@ use protocol::aave::liquidation::LiquidationTerms;
 use protocol::aave::log::Statement;
 use protocol::aave::revision::Scaling;
 use protocol::event::{Event, Fact};
-use protocol::{Address, B256};
+use protocol::{Address, B256, U256};
 use source::sync::transactions::WantedBlock;
 
 use super::gaps::Place;
@@ -55,6 +55,10 @@ pub(crate) struct Move {
     pub feed: Address,
     /// Its transaction.
     pub transaction: B256,
+    /// What it answered before, where that was seen.
+    pub before: Option<U256>,
+    /// What it answers from now on; none where that is no price.
+    pub after: Option<U256>,
 }
 
 /// Of which updates of feeds the transactions are remembered.
@@ -84,6 +88,8 @@ pub(crate) struct Collector {
     /// Those of the block being folded.
     open: Vec<Taken>,
     moves: Vec<Move>,
+    /// What each feed answered last.
+    answers: BTreeMap<Address, U256>,
     /// What liquidations are told by, of the transaction being folded.
     events: Vec<Event>,
     /// The block and the transaction being folded.
@@ -120,9 +126,14 @@ impl Collector {
         }
         #[expect(clippy::wildcard_enum_match_arm, reason = "only these tell of liquidations")]
         match &entry.statement {
-            Statement::Answer { .. } | Statement::Transmitted { .. } => {
+            Statement::Answer { answer, .. } => {
                 let (log_index, feed, transaction) = (event.at.index, entry.by, place.transaction);
-                self.moves.push(Move { log_index, feed, transaction });
+                let after = U256::try_from(*answer).ok().filter(|answer| !answer.is_zero());
+                let before = match after {
+                    Some(answer) => self.answers.insert(feed, answer),
+                    None => self.answers.remove(&feed),
+                };
+                self.moves.push(Move { log_index, feed, transaction, before, after });
             }
             Statement::BalanceTransfer { .. } | Statement::DeficitCreated { .. } => self.events.push(event.clone()),
             Statement::Liquidated(_) => {

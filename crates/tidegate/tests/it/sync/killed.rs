@@ -34,7 +34,21 @@ struct Met {
 struct Uninterrupted {
     place: Place,
     positions: String,
+    table: Vec<u8>,
     took: Duration,
+}
+
+/// The table of liquidations, made anew from what the archive holds.
+fn rebuilt(place: &Place) -> Vec<u8> {
+    // Those that were killed on their way have read to wherever they were killed; all are brought to the end of the chain.
+    place.sync(&["--finality", "0"]);
+    let file = place.bed.archive().join("tables/market=m/liquidations.parquet");
+    let held = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(place.bed.run(&["rebuild"]).code, Some(0));
+    let anew = std::fs::read(&file).unwrap();
+    assert!(anew == held, "made anew it is another table than the sync made");
+    anew
 }
 
 fn finish(place: &Place, figures: &Figures) {
@@ -54,6 +68,7 @@ fn compare(place: &Place, figures: &Figures, right: &Uninterrupted) {
         rows.into_iter().filter(|row| row["block"].parse::<u64>().unwrap() <= figures.block).collect()
     };
     assert!(prices(place) == prices(&right.place), "other prices than without a kill");
+    assert!(rebuilt(place) == right.table, "another table of liquidations than without a kill");
     let own = place.reads();
     // What never changes is asked once, at whichever block the first fold ended.
     let once = [reads::SYMBOL, reads::TYPE, reads::PHASE_AGGREGATOR].map(|signature| reads::call(signature, &[]));
@@ -69,7 +84,8 @@ fn uninterrupted(proxy: &Proxy, chain: &Chain, figures: &Figures) -> Uninterrupt
     finish(&place, figures);
     let took = begin.elapsed();
     figures.compare(&place);
-    Uninterrupted { positions: place.positions(figures.block, &figures.addresses()), place, took }
+    let positions = place.positions(figures.block, &figures.addresses());
+    Uninterrupted { positions, table: rebuilt(&place), place, took }
 }
 
 /// Starts the program, kills it some time later, and tallies what the kill met.
@@ -105,6 +121,9 @@ fn kills(count: u64) {
     let proxy = Proxy::start(chain.node().unwrap().address()).unwrap();
     proxy.add(Fault::Range(RANGE, RANGE_TEXTS[0]), When::Always);
     let right = uninterrupted(&proxy, &chain, &figures);
+    let liquidations =
+        crate::support::row_count(&right.place.bed.archive().join("tables/market=m/liquidations.parquet"));
+    assert!(liquidations > 0, "nobody was liquidated, and an empty table is easily equal");
     let (mut chance, mut met) = (Chance(seed()), Met::default());
     let mut place = Place::at(proxy.url(), chain.market.provider);
     let begin = Instant::now();
@@ -128,7 +147,11 @@ fn kills(count: u64) {
             place = Place::at(proxy.url(), chain.market.provider);
         }
     }
-    println!("{number} kills in {:?}, a sync takes {:?}: {met:?}", begin.elapsed(), right.took);
+    println!(
+        "{number} kills in {:?}, a sync takes {:?}, {liquidations} liquidations: {met:?}",
+        begin.elapsed(),
+        right.took
+    );
     if count >= 25 {
         assert!(meets_all(&met), "they met too little: {met:?}");
     }
