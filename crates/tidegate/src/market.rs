@@ -5,7 +5,7 @@ pub(crate) mod prices;
 pub(crate) mod taken;
 pub(crate) mod valued;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,6 +45,8 @@ pub(crate) struct Folder {
     definition: Definition,
     source: Arc<str>,
     book: Book,
+    /// Which contracts the logs that were folded name.
+    watch: Watch,
     reads: Reads,
     /// The last block of which every log was folded.
     taken: Option<u64>,
@@ -84,6 +86,7 @@ impl Folder {
             definition: definition.clone(),
             source: market.as_str().into(),
             book: Book::new(definition.addresses_provider),
+            watch: own_contracts(definition),
             reads: Reads::load(archive, market, 0, u64::MAX)?,
             taken: None,
             at: None,
@@ -182,11 +185,9 @@ impl Folder {
 
     /// Calls and receipts, kept.
     async fn bring(&mut self, syncer: &Syncer<'_>, wanted: &[ReadKey]) -> anyhow::Result<()> {
-        let (receipts, calls): (Vec<ReadKey>, Vec<ReadKey>) =
-            wanted.iter().cloned().partition(|key| gaps::receipt_of(key).is_some());
+        let Split { receipts, calls } = split(wanted);
         syncer.read(&calls, &mut self.reads).await?;
-        syncer.read_receipts(&receipts, gaps::receipt_of, &mut self.reads).await?;
-        Ok(())
+        Ok(syncer.read_receipts(&receipts, gaps::receipt_of, &mut self.reads).await?)
     }
 
     /// Which updates of feeds are remembered, with their transactions.
@@ -249,20 +250,33 @@ impl Folder {
     /// Folds finished logs up to a block, and asks a node what the archive does not hold; nothing of it is kept.
     pub(crate) async fn advance_asking(&mut self, client: &Client, to: u64) -> anyhow::Result<()> {
         while let Came::Needs(wanted) = self.fold(to)? {
-            let (receipts, calls): (Vec<ReadKey>, Vec<ReadKey>) =
-                wanted.into_iter().partition(|key| gaps::receipt_of(key).is_some());
-            ask::ask(client, &calls, &mut self.reads).await?;
-            ask::ask_receipts(client, &receipts, gaps::receipt_of, &mut self.reads).await?;
+            ask_all(client, &wanted, &mut self.reads).await?;
         }
         Ok(())
     }
 
-    /// Folds what the archive holds up to a block, without a node.
-    pub(crate) fn advance_offline(&mut self, to: u64) -> anyhow::Result<()> {
-        match self.fold(to)? {
-            Came::There => Ok(()),
-            Came::Needs(wanted) => Err(self.never_read(&wanted)),
+    /// Folds what the archive holds up to a block, and says what of that which values accounts there was never read.
+    fn lacking(&mut self, at: u64) -> anyhow::Result<Vec<String>> {
+        let came = self.fold(at);
+        // A history with a hole may be one that cannot be, so this is looked at before the fold's own words.
+        let coverage = Coverage::of(&self.archive.market_files(&self.market, Table::Logs)?)?;
+        let complete = coverage.complete_to(&self.watch.wanted(), &decode::topics(), at);
+        if complete != Some(at) {
+            let first = complete.map_or(self.definition.first_block, |last| last.saturating_add(1));
+            return Ok(vec![format!("all logs from block {first} on")]);
         }
+        if let Came::Needs(wanted) = came? {
+            if self.waiting.is_some() {
+                return Err(self.never_read(&wanted));
+            }
+            return Ok(vec!["settings or balances that no log tells".to_owned()]);
+        }
+        let view = self.book.snapshot();
+        let own = symbols(&self.reads);
+        let oracle = view.oracle().map_or(self.definition.oracle, |(oracle, _)| oracle);
+        let is_unread = |asset: &Address| self.reads.get(&price_key(oracle, *asset, at)).is_none();
+        let unread = priced_assets(&view).filter(is_unread);
+        Ok(unread.map(|asset| format!("the price of {}", symbol(&self.definition, &own, asset))).collect())
     }
 
     fn fold(&mut self, to: u64) -> anyhow::Result<Came> {
@@ -287,6 +301,7 @@ impl Folder {
             if log.block == from && behind.is_some_and(|behind| u64::from(log.log_index) <= behind) {
                 continue;
             }
+            self.watch.observe(&log);
             let Some(pending) = self.read(&log) else { continue };
             if let Some(wanted) = self.take(pending)? {
                 return Ok(Came::Needs(wanted));
@@ -447,22 +462,39 @@ impl Folder {
                         self.note(pending.place, change);
                     }
                 }
-                Filling::Ask(keys) => {
-                    let (receipts, calls): (Vec<ReadKey>, Vec<ReadKey>) =
-                        keys.into_iter().partition(|key| gaps::receipt_of(key).is_some());
-                    ask::ask(syncer.client(), &calls, known).await?;
-                    ask::ask_receipts(syncer.client(), &receipts, gaps::receipt_of, known).await?;
-                }
+                Filling::Ask(keys) => ask_all(syncer.client(), &keys, known).await?,
             }
         }
     }
 }
 
+/// Questions by how they are put.
+struct Split {
+    receipts: Vec<ReadKey>,
+    calls: Vec<ReadKey>,
+}
+
+fn split(wanted: &[ReadKey]) -> Split {
+    let (receipts, calls) = wanted.iter().cloned().partition(|key| gaps::receipt_of(key).is_some());
+    Split { receipts, calls }
+}
+
+/// Asks for calls and receipts; nothing of it is kept but in memory.
+async fn ask_all(client: &Client, wanted: &[ReadKey], into: &mut Reads) -> source::Result<()> {
+    let Split { receipts, calls } = split(wanted);
+    ask::ask(client, &calls, into).await?;
+    ask::ask_receipts(client, &receipts, gaps::receipt_of, into).await
+}
+
 fn price_keys(view: &View, definition: &Definition, block: u64) -> Vec<ReadKey> {
     let oracle = view.oracle().map_or(definition.oracle, |(oracle, _)| oracle);
+    priced_assets(view).map(|asset| price_key(oracle, asset, block)).collect()
+}
+
+/// What has a price of its own: the assets that are listed, and categories.
+fn priced_assets(view: &View) -> impl Iterator<Item = Address> {
     let assets = view.listed().iter().filter(|listed| !listed.is_dropped).map(|listed| listed.contracts.asset);
-    let asked = assets.chain(view.e_mode_sources().values().copied());
-    asked.map(|asset| price_key(oracle, asset, block)).collect()
+    assets.chain(view.e_mode_sources().values().copied())
 }
 
 fn price_key(oracle: Address, asset: Address, block: u64) -> ReadKey {
@@ -491,15 +523,38 @@ pub(crate) struct Priced {
 }
 
 impl Priced {
-    /// A market of the archive at the last block with prices, or at the one named.
+    /// A market of the archive at the last block with all logs and prices, or at the one named.
     pub(crate) fn open(archive: &Path, name: Option<&str>, block: Option<u64>) -> anyhow::Result<Self> {
         let archive = Archive::at(archive)?;
         let name = one_market(&archive, name)?;
         let definition = definition(&archive, &name)?;
+        let mut passed_over = Vec::new();
         let mut folder = Folder::new(&archive, &name, &definition)?;
-        let (last, time) = last_priced(&archive, &folder, block)?;
-        folder.advance_offline(last)?;
-        Self::of(&folder, last, time)
+        for (place, (at, time)) in priced(&archive, &folder, block)?.into_iter().enumerate() {
+            if place > 0 {
+                // There is no way back but from the beginning.
+                folder = Folder::new(&archive, &name, &definition)?;
+            }
+            let lacking = folder.lacking(at)?;
+            if lacking.is_empty() {
+                let mut priced = Self::of(&folder, at, time)?;
+                priced.notes.append(&mut passed_over);
+                return Ok(priced);
+            }
+            let what = said_briefly(&lacking);
+            if block.is_some() {
+                bail!(
+                    "{name}: at block {at} {what} were never read, and not everybody can be valued; \
+                     `tidegate sync --market {name} --to-block {at}` reads them"
+                );
+            }
+            passed_over.push(format!(
+                "At block {at}, which is newer, {what} were never read: `tidegate sync --market {name} --to-block {at}` reads them."
+            ));
+        }
+        bail!(
+            "{name}: there is no block at which all logs and prices were read; run `tidegate sync --market {name}` to its end"
+        )
     }
 
     /// A folded market at its block, with the prices the archive holds of it.
@@ -587,40 +642,54 @@ pub(crate) fn definition(archive: &Archive, name: &MarketName) -> anyhow::Result
     })
 }
 
-/// The last block whose prices were read, up to the one named, and its time.
-fn last_priced(archive: &Archive, folder: &Folder, wanted: Option<u64>) -> anyhow::Result<(u64, u64)> {
+/// The blocks of which any price was read, or the one named, the last first, each with its time. Around a liquidation only
+/// the prices that it saw are read.
+fn priced(archive: &Archive, folder: &Folder, wanted: Option<u64>) -> anyhow::Result<Vec<(u64, u64)>> {
     let times = end_times(archive, &folder.market)?;
     let selector = &reads::call(reads::PRICE, &[])[..];
     let is_price = |key: &&ReadKey| key.data.starts_with(selector);
-    let priced = folder.reads.iter().map(|(key, _)| key).filter(is_price).map(|key| key.block);
-    let last = priced.filter(|block| wanted.is_none_or(|wanted| *block == wanted) && times.contains_key(block)).max();
-    let last = last.with_context(|| match wanted {
-        Some(block) => format!(
+    let blocks = folder.reads.iter().map(|(key, _)| key).filter(is_price).map(|key| key.block);
+    let blocks: BTreeSet<u64> = blocks.filter(|block| wanted.is_none_or(|wanted| *block == wanted)).collect();
+    let priced: Vec<(u64, u64)> = blocks.iter().rev().filter_map(|block| Some((*block, *times.get(block)?))).collect();
+    match wanted {
+        _ if !priced.is_empty() => Ok(priced),
+        Some(block) => bail!(
             "no prices were read at block {block}; `tidegate sync --market {} --to-block {block}` reads them",
             folder.market
         ),
-        None => format!("no prices were read; run `tidegate sync --market {}` to its end", folder.market),
-    })?;
-    Ok((last, times.get(&last).copied().unwrap_or(0)))
+        None => bail!("no prices were read; run `tidegate sync --market {}` to its end", folder.market),
+    }
+}
+
+/// Some names in a few words.
+fn said_briefly(names: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        Some(more) => format!("{shown} and {more} more"),
+        None => shown,
+    }
 }
 
 /// The last block up to which every log of every contract of a market is in a finished file, as the files and the logs
-/// themselves say.
-pub(crate) fn last_complete(archive: &Archive, market: &MarketName) -> anyhow::Result<u64> {
+/// themselves say; none where not even its first block is.
+pub(crate) fn complete_to(archive: &Archive, market: &MarketName) -> anyhow::Result<Option<u64>> {
     let (watch, coverage) = held(archive, market)?;
     let end = coverage.boundaries().last().map_or(0, |(block, _)| *block);
-    coverage
-        .complete_to(&watch.wanted(), &decode::topics(), end)
-        .with_context(|| format!("{market}: its logs are not complete from its first block on; sync it again"))
+    Ok(coverage.complete_to(&watch.wanted(), &decode::topics(), end))
+}
+
+/// The contracts of a market that its definition names.
+pub(crate) fn own_contracts(definition: &Definition) -> Watch {
+    let Definition { addresses_provider, pool, configurator, oracle, first_block, .. } = *definition;
+    Watch::new(addresses_provider, pool, configurator, &[oracle], first_block)
 }
 
 /// Which contracts the logs held of a market name, and what the files cover.
 pub(crate) fn held(archive: &Archive, market: &MarketName) -> anyhow::Result<(Watch, Coverage)> {
-    let definition = definition(archive, market)?;
+    let mut watch = own_contracts(&definition(archive, market)?);
     let files = archive.market_files(market, Table::Logs)?;
     let coverage = Coverage::of(&files)?;
-    let Definition { addresses_provider, pool, configurator, oracle, first_block, .. } = definition;
-    let mut watch = Watch::new(addresses_provider, pool, configurator, &[oracle], first_block);
     let mut logs = LogReader::of_files(files, 0)?;
     while let Some(log) = logs.next_log()? {
         watch.observe(&log);

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use protocol::standing::Standing;
-use source::archive::coverage::Coverage;
 use source::archive::definition::Definition;
 use source::archive::logs::LogReader;
 use source::archive::prices::KnownBy;
@@ -15,7 +14,7 @@ use source::sync::{Syncer, Watch};
 
 use super::say;
 use crate::args;
-use crate::market::{Folder, definition, prices};
+use crate::market::{Folder, complete_to, definition, prices};
 use crate::output::{self, Destination, Format};
 use crate::table::{Report, Table, Unit, Value};
 use crate::text;
@@ -44,7 +43,7 @@ pub(crate) fn run(archive: &Path, args: &args::Rebuild) -> anyhow::Result<()> {
     for name in &names {
         let definition = definition(&archive, name)?;
         let mut folder = Folder::new(&archive, name, &definition)?;
-        let Some(to) = complete_to(&archive, name, &definition)? else {
+        let Some(to) = complete_to(&archive, name)? else {
             notes.push(format!("{name}: nothing of it is complete yet; `tidegate sync --market {name}` goes on."));
             continue;
         };
@@ -82,22 +81,6 @@ fn every_market(archive: &Archive) -> anyhow::Result<Vec<MarketName>> {
         anyhow::bail!("{}: no market was synced; `tidegate sync --market base-v3` does it", archive.root().display());
     }
     Ok(names)
-}
-
-/// The last block up to which the market's own contracts are read whole.
-fn complete_to(archive: &Archive, name: &MarketName, definition: &Definition) -> anyhow::Result<Option<u64>> {
-    let files = archive.market_files(name, ArchiveTable::Logs)?;
-    let Some(last) = files.iter().filter_map(|file| Some(file.blocks()?.1)).max() else {
-        return Ok(None);
-    };
-    let coverage = Coverage::of(&files)?;
-    let Definition { addresses_provider, pool, configurator, oracle, first_block, .. } = *definition;
-    let mut watch = Watch::new(addresses_provider, pool, configurator, &[oracle], first_block);
-    let mut logs = LogReader::of_files(files, 0)?;
-    while let Some(log) = logs.next_log()? {
-        watch.observe(&log);
-    }
-    Ok(coverage.complete_to(&watch.wanted(), &decode::topics(), last))
 }
 
 /// What was made.

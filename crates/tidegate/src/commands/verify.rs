@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use protocol::standing::Standing;
 use protocol::time::TimeUs;
 use protocol::{Address, B256};
@@ -79,7 +79,8 @@ async fn verify(folder: &Path, args: &args::Verify) -> anyhow::Result<(Report, O
     let archive = Archive::at(folder)?;
     let market = market::one_market(&archive, args.market.as_deref())?;
     let definition = market::definition(&archive, &market)?;
-    let last = market::last_complete(&archive, &market)?;
+    let last = market::complete_to(&archive, &market)?
+        .with_context(|| format!("{market}: its logs are not complete from its first block on; sync it again"))?;
     let to = args.block.unwrap_or(last);
     if !(definition.first_block..=last).contains(&to) {
         bail!("{market}: blocks {} to {last} are held whole, and {to} is none of them", definition.first_block);

@@ -201,6 +201,11 @@ fn compare_prices(chain: &mut Chain, row: &Row, tally: &mut Tally) {
             tally.valued += 1;
         }
     }
+    // The feeds here are handed out as they are, so that what their logs tell is sure.
+    let from = ["collateral", "debt"].map(|side| row[&format!("{side}_price_from")].as_str());
+    if chain.market.e_mode_feeds.is_empty() && !from.contains(&"end of block") {
+        assert_eq!(row["price_standing"], "exact", "{row:?}");
+    }
     let pair = Pair {
         collateral_price: number(row, "collateral_price_raw"),
         collateral_decimals: row["collateral_decimals"].parse().unwrap(),
@@ -431,4 +436,68 @@ fn a_sync_cut_off_anywhere_ends_with_the_same_tables() {
     sync(&cut, &mut chain);
     assert_eq!(transactions(&whole), transactions(&cut));
     assert!(!cut.archive().join("tables/market=m/.123-0.part").exists());
+}
+
+/// Around a liquidation only its own prices are read. Whoever asks for that block is not shown the few accounts that can be valued
+/// with them as if they were all.
+#[test]
+fn a_block_of_which_few_prices_were_read_ranks_nobody() {
+    let Some(mut chain) = life(World::random(Version::V3_6, 4), 4, 200) else { return };
+    let (whole, bed) = (Bed::new(), Bed::new());
+    sync(&whole, &mut chain);
+    let head = chain.node().unwrap().latest().unwrap();
+    let taken = rows(&whole).into_iter().map(|row| row["block_number"].parse::<u64>().unwrap());
+    let block = taken.filter(|block| *block < head).max().unwrap();
+    let [earlier, at] = [block - 4, block].map(|to| {
+        let to = to.to_string();
+        assert_eq!(try_sync(&bed, &mut chain, &["--to-block", &to]).code, Some(0));
+        to
+    });
+    // What the sync that went on read around the liquidation, in place of all prices.
+    let folder = bed.archive().join("reads/market=m");
+    for file in every_file(&folder) {
+        if read(&file).1.iter().all(|row| row["block"] == at) {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    for file in every_file(&whole.archive().join("reads/market=m")) {
+        std::fs::copy(&file, folder.join(file.file_name().unwrap())).unwrap();
+    }
+    let ran = bed.run(&["positions", "--block", &at]);
+    ran.refused("few prices", &["the price of", "were never read", &format!("--to-block {at}` reads them")]);
+    let ran = bed.run(&["positions"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains(&format!("at block {earlier} ")), "{}", ran.out);
+    assert!(ran.out.contains(&format!("At block {at}, which is newer, the price of")), "{}", ran.out);
+    assert_eq!(try_sync(&bed, &mut chain, &["--to-block", &at]).code, Some(0));
+    for block in [&["--block", &at][..], &[]] {
+        let ran = bed.run(&[&["positions"], block].concat());
+        assert!(ran.code == Some(0) && ran.out.contains(&format!("at block {at} ")), "{ran:?}");
+    }
+}
+
+/// Where a file of logs is gone, accounts are told as of a block before it, and not with a hole in their history.
+#[test]
+fn a_hole_in_the_logs_is_not_folded_over() {
+    let Some(mut chain) = life(World::random(Version::V3_6, 4), 4, 60) else { return };
+    let bed = Bed::new();
+    let mut ends = Vec::new();
+    for _ in 0..3 {
+        sync(&bed, &mut chain);
+        ends.push(chain.node().unwrap().latest().unwrap());
+        chain.live(20).unwrap();
+    }
+    let files = every_file(&bed.archive().join("logs/market=m"));
+    let middle = files.iter().find(|file| file.to_string_lossy().contains(&format!("-{:012}-", ends[1])));
+    let middle = middle.unwrap_or_else(|| panic!("no file ends at {}: {files:?}", ends[1])).clone();
+    std::fs::remove_file(middle).unwrap();
+    let last = ends[2].to_string();
+    let hole = format!("all logs from block {} on", ends[0] + 1);
+    bed.run(&["positions", "--block", &last]).refused("a hole", &[&hole, "were never read"]);
+    let ran = bed.run(&["positions"]);
+    assert!(ran.code == Some(0) && ran.out.contains(&format!("at block {} ", ends[0])), "{ran:?}");
+    assert!(ran.out.contains(&hole), "{}", ran.out);
+    assert_eq!(try_sync(&bed, &mut chain, &["--to-block", &last]).code, Some(0));
+    let ran = bed.run(&["positions", "--block", &last]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
 }
