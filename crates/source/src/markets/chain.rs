@@ -29,7 +29,8 @@ pub trait Chain {
 
 impl Chain for Client {
     async fn calls(&self, block: u64, calls: &[Call]) -> Result<Vec<Answer>> {
-        Self::calls(self, block, calls).await
+        let told = Self::calls(self, block, calls).await?;
+        Ok(told.into_iter().map(|told| told.answer).collect())
     }
 
     async fn code(&self, block: u64, address: Address) -> Result<Bytes> {

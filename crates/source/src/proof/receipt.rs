@@ -24,6 +24,7 @@ use protocol::{Address, B256};
 use serde::Deserialize;
 
 use crate::log::{Log, MAX_TOPICS};
+use crate::rpc::json;
 
 /// The root of a block without receipts: the hash of an empty trie.
 pub const EMPTY_ROOT: B256 = alloy_trie::EMPTY_ROOT_HASH;
@@ -317,7 +318,8 @@ struct WrittenLog<'a> {
 /// The answer is no list of receipts of that block.
 pub fn parse_block(json: &str, block: u64, block_hash: B256) -> Result<Option<BlockReceipts>, Malformed> {
     let Some(written) = from_json::<Option<Vec<Written<'_>>>>(json)? else { return Ok(None) };
-    Ok(Some(sort_out(written.iter().map(|one| one.read(block_hash)), block, block_hash)?))
+    let receipts = written.iter().map(|one| one.read(block_hash)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(sort_out(receipts, block, block_hash)))
 }
 
 /// Reads a node's answer to `eth_getTransactionReceipt`; `None` where it says `null`: it does not have the transaction.
@@ -329,25 +331,11 @@ pub fn parse(json: &str, block_hash: B256) -> Result<Option<Receipt>, Malformed>
 }
 
 /// Puts receipts that were asked for one by one, in the order of their transactions, where they belong.
-///
-/// # Errors
-/// One of them is no receipt of that block.
-pub fn sort_out(
-    receipts: impl Iterator<Item = Result<Receipt, Malformed>>,
-    block: u64,
-    block_hash: B256,
-) -> Result<BlockReceipts, Malformed> {
+#[must_use]
+pub fn sort_out(receipts: Vec<Receipt>, block: u64, block_hash: B256) -> BlockReceipts {
     let state_sync = state_sync_hash(block, block_hash);
-    let mut sorted = BlockReceipts::default();
-    for receipt in receipts {
-        let receipt = receipt?;
-        if receipt.transaction == state_sync {
-            sorted.aside.push(receipt);
-        } else {
-            sorted.committed.push(receipt);
-        }
-    }
-    Ok(sorted)
+    let (aside, committed) = receipts.into_iter().partition(|receipt| receipt.transaction == state_sync);
+    BlockReceipts { committed, aside }
 }
 
 impl Written<'_> {
@@ -432,8 +420,7 @@ fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Malformed> {
 }
 
 fn quantity(text: &str, field: &'static str) -> Result<u128, Malformed> {
-    let digits = text.strip_prefix("0x").filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-    digits.and_then(|digits| u128::from_str_radix(digits, 16).ok()).ok_or_else(|| wrong(field, text))
+    json::quantity_u128(text).ok_or_else(|| wrong(field, text))
 }
 
 fn narrow(number: u128, field: &'static str) -> Result<u64, Malformed> {
@@ -441,8 +428,7 @@ fn narrow(number: u128, field: &'static str) -> Result<u64, Malformed> {
 }
 
 fn fixed<const N: usize>(text: &str, field: &'static str) -> Result<[u8; N], Malformed> {
-    let digits = text.strip_prefix("0x").ok_or_else(|| wrong(field, text))?;
-    hex::decode_to_array(digits).map_err(|_| wrong(field, text))
+    json::fixed(text).ok_or_else(|| wrong(field, text))
 }
 
 fn wrong(field: &str, text: &str) -> Malformed {

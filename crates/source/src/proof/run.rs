@@ -46,39 +46,34 @@ pub async fn prove_receipts(
     watch: Watch<'_>,
 ) -> (Report, Result<()>) {
     let mut report = Report::new(Level::Receipts, plan.from, plan.to);
-    let before = client.meter().requests();
-    let mut windows = Windows { blocks: plan.blocks() };
-    let ended = loop {
-        let window = match windows.next(client, held, &mut report).await {
-            Ok(Some(window)) => window,
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        };
-        let mut answers = stream::iter(window.headers.clone())
-            .map(|header| async move {
-                let receipts = block_receipts(client, &header).await;
-                (header, receipts)
-            })
-            .buffered(AHEAD);
-        let mut failed = None;
-        while let Some((header, answer)) = answers.next().await {
-            match answer.map_err(reason) {
-                Ok(receipts) => judge(client, filter, &header, &receipts, &window.of_block(header.number), &mut report),
-                Err(Ok(why)) => report.cannot(why, 1),
-                Err(Err(error)) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
-            report.through = Some(header.number);
+    let mut windows = Windows::of(client, plan);
+    let ended = async {
+        while let Some(window) = windows.next(held, &mut report).await? {
+            let ended = receipts_of(client, filter, &window, &mut report).await;
+            windows.tell(&mut report, watch);
+            ended?;
         }
-        report.requests = client.meter().requests().saturating_sub(before);
-        watch(&report);
-        if let Some(error) = failed {
-            break Err(error);
-        }
+        Ok(())
     };
+    let ended = ended.await;
     (report, ended)
+}
+
+async fn receipts_of(client: &Client, filter: &Filter, window: &Window, report: &mut Report) -> Result<()> {
+    let mut answers = stream::iter(window.headers.clone())
+        .map(|header| async move {
+            let receipts = block_receipts(client, &header).await;
+            (header, receipts)
+        })
+        .buffered(AHEAD);
+    while let Some((header, answer)) = answers.next().await {
+        match answer.map_err(reason) {
+            Ok(receipts) => judge(client, filter, &header, &receipts, &window.of_block(header.number), report),
+            Err(why) => report.cannot(why?, 1),
+        }
+        report.through = Some(header.number);
+    }
+    Ok(())
 }
 
 fn judge(
@@ -124,44 +119,54 @@ pub async fn prove_bloom(
     watch: Watch<'_>,
 ) -> (Report, Result<()>) {
     let mut report = Report::new(Level::Bloom, plan.from, plan.to);
-    let before = client.meter().requests();
-    let sketch = Sketch::new(filter);
-    let (mut fills, mut empty) = (false, 0);
-    let mut windows = Windows { blocks: plan.blocks() };
-    let ended = 'all: loop {
-        let window = match windows.next(client, held, &mut report).await {
-            Ok(Some(window)) => window,
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        };
+    let mut filters = Filters { sketch: Sketch::new(filter), fills: false, empty: 0 };
+    let mut windows = Windows::of(client, plan);
+    let ended = async {
+        while let Some(window) = windows.next(held, &mut report).await? {
+            let ended = filters.of(client, filter, &window, &mut report).await;
+            windows.tell(&mut report, watch);
+            ended?;
+        }
+        Ok(())
+    };
+    let ended = ended.await;
+    if filters.fills {
+        report.checked += filters.empty;
+    } else {
+        report.cannot("the chain's blocks leave the bloom filter empty", filters.empty);
+    }
+    (report, ended)
+}
+
+/// What was seen of blocks' bloom filters.
+struct Filters {
+    sketch: Sketch,
+    /// Whether any block fills it.
+    fills: bool,
+    /// Blocks that do not.
+    empty: u64,
+}
+
+impl Filters {
+    async fn of(&mut self, client: &Client, filter: &Filter, window: &Window, report: &mut Report) -> Result<()> {
         for header in &window.headers {
             let logs = window.of_block(header.number);
-            fills |= is_filled(&header.logs_bloom);
-            match sketch.check(header, &logs) {
+            self.fills |= is_filled(&header.logs_bloom);
+            match self.sketch.check(header, &logs) {
                 BloomVerdict::NotProvable(why) => report.cannot(why, 1),
-                BloomVerdict::Empty => empty += 1,
+                BloomVerdict::Empty => self.empty += 1,
                 verdict @ (BloomVerdict::Agrees | BloomVerdict::Suspect { .. } | BloomVerdict::Contradicted(_)) => {
                     if logs.is_empty() {
-                        report.suspect_by_chance += sketch.chance(&header.logs_bloom);
+                        report.suspect_by_chance += self.sketch.chance(&header.logs_bloom);
                     }
-                    if let Err(error) = settle(client, filter, verdict, &logs, header.number, &mut report).await {
-                        break 'all Err(error);
-                    }
+                    settle(client, filter, verdict, &logs, header.number, report).await?;
                     report.checked += 1;
                 }
             }
             report.through = Some(header.number);
         }
-        report.requests = client.meter().requests().saturating_sub(before);
-        watch(&report);
-    };
-    if fills {
-        report.checked += empty;
-    } else {
-        report.cannot("the chain's blocks leave the bloom filter empty", empty);
+        Ok(())
     }
-    report.requests = client.meter().requests().saturating_sub(before);
-    (report, ended)
 }
 
 async fn settle(
@@ -248,7 +253,10 @@ async fn compare_range(
 
 /// A plan's blocks, some at a time.
 struct Windows<'a> {
+    client: &'a Client,
     blocks: Box<dyn Iterator<Item = u64> + Send + 'a>,
+    /// Requests that were made before.
+    before: u64,
 }
 
 /// Some blocks: their headers, as far as they could be had, and the logs that are held of them.
@@ -257,9 +265,20 @@ struct Window {
     held: Logs,
 }
 
-impl Windows<'_> {
+impl<'a> Windows<'a> {
+    fn of(client: &'a Client, plan: &'a Plan) -> Self {
+        Self { client, blocks: plan.blocks(), before: client.meter().requests() }
+    }
+
+    /// Counts what was asked by now, and says how far it has got.
+    fn tell(&self, report: &mut Report, watch: Watch<'_>) {
+        report.requests = self.client.meter().requests().saturating_sub(self.before);
+        watch(report);
+    }
+
     /// The next blocks, or none. Blocks without a header go to the report.
-    async fn next(&mut self, client: &Client, held: Held<'_>, report: &mut Report) -> Result<Option<Window>> {
+    async fn next(&mut self, held: Held<'_>, report: &mut Report) -> Result<Option<Window>> {
+        let client = self.client;
         let blocks: Vec<u64> = self.blocks.by_ref().take(WINDOW).collect();
         let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(None) };
         let headers = match client.headers(&blocks).await {
@@ -328,17 +347,21 @@ fn reason(error: Error) -> Result<String> {
 /// No endpoint answers as it should.
 pub async fn block_receipts(client: &Client, header: &Header) -> Result<BlockReceipts> {
     let params = json!([format!("{:#x}", header.number)]);
-    match client.request("eth_getBlockReceipts", params).await {
-        Ok(answer) => match receipt::parse_block(answer.get(), header.number, header.hash) {
+    match client.request(ALL, params).await {
+        Ok(reply) => match receipt::parse_block(reply.json.get(), header.number, header.hash) {
             Ok(Some(receipts)) => Ok(receipts),
             // A node that has the header and says `null` does not keep receipts by block, or lost them.
             Ok(None) => one_by_one(client, header).await,
-            Err(cause) => Err(misread("eth_getBlockReceipts", cause)),
+            Err(cause) => Err(misread(&reply.host, ALL, cause)),
         },
         Err(Error::Node { .. }) => one_by_one(client, header).await,
         Err(other) => Err(other),
     }
 }
+
+const ALL: &str = "eth_getBlockReceipts";
+const BLOCK: &str = "eth_getBlockByNumber";
+const ONE: &str = "eth_getTransactionReceipt";
 
 #[derive(Deserialize)]
 struct Block {
@@ -347,27 +370,29 @@ struct Block {
 }
 
 async fn one_by_one(client: &Client, header: &Header) -> Result<BlockReceipts> {
-    const METHOD: &str = "eth_getTransactionReceipt";
-    let asked = client.request("eth_getBlockByNumber", json!([format!("{:#x}", header.number), false])).await?;
-    let block: Block = serde_json::from_str(asked.get())
-        .map_err(|_| misread("eth_getBlockByNumber", Malformed("is no block with its transactions".to_owned())))?;
+    let reply = client.request(BLOCK, json!([format!("{:#x}", header.number), false])).await?;
+    let wrong = |what: &str| misread(&reply.host, BLOCK, Malformed(what.to_owned()));
+    let block: Block =
+        serde_json::from_str(reply.json.get()).map_err(|_| wrong("is no block with its transactions"))?;
     if block.hash.to_ascii_lowercase() != header.hash.to_string() {
-        return Err(misread("eth_getBlockByNumber", Malformed("is another block than a moment ago".to_owned())));
+        return Err(wrong("is another block than a moment ago"));
     }
     let mut asked = stream::iter(block.transactions)
-        .map(|hash| async move { client.request(METHOD, json!([hash])).await })
+        .map(|hash| async move { client.request(ONE, json!([hash])).await })
         .buffered(AHEAD);
     let mut receipts = Vec::new();
     while let Some(answer) = asked.next().await {
-        let receipt = receipt::parse(answer?.get(), header.hash);
+        let answer = answer?;
+        let receipt = receipt::parse(answer.json.get(), header.hash);
         let absent = || Malformed("a receipt of a transaction of the block is not there".to_owned());
-        receipts.push(receipt.and_then(|receipt| receipt.ok_or_else(absent)));
+        let receipt = receipt.and_then(|receipt| receipt.ok_or_else(absent));
+        receipts.push(receipt.map_err(|cause| misread(&answer.host, ONE, cause))?);
     }
-    receipt::sort_out(receipts.into_iter(), header.number, header.hash).map_err(|cause| misread(METHOD, cause))
+    Ok(receipt::sort_out(receipts, header.number, header.hash))
 }
 
-fn misread(method: &str, cause: Malformed) -> Error {
-    Error::Node { host: "the node".to_owned(), method: method.to_owned(), what: cause.0 }
+fn misread(host: &str, method: &str, cause: Malformed) -> Error {
+    Error::Node { host: host.to_owned(), method: method.to_owned(), what: cause.0 }
 }
 
 /// The held logs of one block. They are in the chain's order, so the block's lie together.

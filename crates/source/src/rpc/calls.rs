@@ -1,6 +1,6 @@
 //! Calls of contracts at one block, as many in one question as the chain allows.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::{Bytes, address};
 use alloy_sol_types::{SolCall, sol};
@@ -9,9 +9,9 @@ use protocol::Address;
 
 use super::fault::Fault;
 use super::json;
-use super::round::{Outcome, Round, ask_many};
+use super::round::{Outcome, Round, Told, ask_many};
 use super::wire::Question;
-use super::{Answer, Call, Inner};
+use super::{Answer, Answered, Call, Inner};
 use crate::{Error, Result};
 
 sol! {
@@ -72,12 +72,12 @@ impl Multicall {
     }
 }
 
-pub(super) async fn calls(client: &Inner, block: u64, calls: &[Call]) -> Result<Vec<Answer>> {
+pub(super) async fn calls(client: &Inner, block: u64, calls: &[Call]) -> Result<Vec<Answered>> {
     if calls.len() < WORTHWHILE || !client.multicall.is_at(client, block).await? {
         return one_by_one(client, block, calls.iter().collect()).await;
     }
     let groups: Vec<_> = groups(calls).into_iter().map(|group| together(client, block, group)).collect();
-    let answers: Vec<Vec<Answer>> = stream::iter(groups).buffered(AT_ONCE).try_collect().await?;
+    let answers: Vec<Vec<Answered>> = stream::iter(groups).buffered(AT_ONCE).try_collect().await?;
     Ok(answers.into_iter().flatten().collect())
 }
 
@@ -99,20 +99,23 @@ fn groups(mut calls: &[Call]) -> Vec<&[Call]> {
 }
 
 /// Calls through Multicall3. Whatever it does not settle is asked for one by one.
-async fn together(client: &Inner, block: u64, calls: &[Call]) -> Result<Vec<Answer>> {
+async fn together(client: &Inner, block: u64, calls: &[Call]) -> Result<Vec<Answered>> {
     let singles = calls.iter().map(|call| Single { target: call.to, allowFailure: true, callData: call.data.clone() });
     let data: Bytes = aggregate3Call { calls: singles.collect() }.abi_encode().into();
     let call = Call { to: MULTICALL, data };
     let returned = match read_one(client, block, &call).await {
-        Ok(Answer::Returned(bytes)) => aggregate3Call::abi_decode_returns_validate(&bytes).ok(),
+        Ok(Answered { answer: Answer::Returned(bytes), host }) => {
+            aggregate3Call::abi_decode_returns_validate(&bytes).ok().map(|returned| (returned, host))
+        }
         // All of them may be too much where each is not.
-        Ok(Answer::Reverted(_)) | Err(Error::Node { .. }) => None,
+        Ok(Answered { answer: Answer::Reverted(_), .. }) | Err(Error::Node { .. }) => None,
         Err(other) => return Err(other),
     };
-    let Some(returned) = returned.filter(|returned| returned.len() == calls.len()) else {
+    let Some((returned, host)) = returned.filter(|(returned, _)| returned.len() == calls.len()) else {
         return one_by_one(client, block, calls.iter().collect()).await;
     };
-    let mut answers: Vec<Option<Answer>> = returned.into_iter().map(settled).collect();
+    let told = |answer: Answer| Answered { answer, host: Arc::clone(&host) };
+    let mut answers: Vec<Option<Answered>> = returned.into_iter().map(|one| settled(one).map(told)).collect();
     let open: Vec<usize> = (0..answers.len()).filter(|place| answers[*place].is_none()).collect();
     let again = one_by_one(client, block, open.iter().map(|place| &calls[*place]).collect()).await?;
     for (place, answer) in open.into_iter().zip(again) {
@@ -130,20 +133,20 @@ fn settled(returned: Returned) -> Option<Answer> {
     }
 }
 
-async fn one_by_one(client: &Inner, block: u64, calls: Vec<&Call>) -> Result<Vec<Answer>> {
+async fn one_by_one(client: &Inner, block: u64, calls: Vec<&Call>) -> Result<Vec<Answered>> {
     let questions: Vec<Question> = calls.into_iter().map(|call| question(block, call)).collect();
     let groups: Vec<_> = questions.chunks(GROUP).map(|group| ask_many(client, group, Some(block))).collect();
-    let outcomes: Vec<Vec<Outcome>> = stream::iter(groups).buffered(AT_ONCE).try_collect().await?;
-    outcomes.into_iter().flatten().map(|outcome| read(client, outcome)).collect()
+    let told: Vec<Vec<Told<'_>>> = stream::iter(groups).buffered(AT_ONCE).try_collect().await?;
+    told.into_iter().flatten().map(read).collect()
 }
 
-async fn read_one(client: &Inner, block: u64, call: &Call) -> Result<Answer> {
+async fn read_one(client: &Inner, block: u64, call: &Call) -> Result<Answered> {
     let question = question(block, call);
     let mut round = Round::new(client, "eth_call", Some(block));
     loop {
         let (permit, lane) = round.lane().await?;
         let fault = match lane.ask_text(&question).await {
-            Ok(text) => match read(client, Outcome::Value(text)) {
+            Ok(text) => match read(Told { outcome: Outcome::Value(text), lane }) {
                 Ok(answer) => {
                     permit.answered();
                     return Ok(answer);
@@ -152,7 +155,7 @@ async fn read_one(client: &Inner, block: u64, call: &Call) -> Result<Answer> {
             },
             Err(Fault::Reverted(bytes)) => {
                 permit.answered();
-                return Ok(Answer::Reverted(bytes));
+                return Ok(Answered { answer: Answer::Reverted(bytes), host: lane.name() });
             }
             Err(fault) => fault,
         };
@@ -165,16 +168,17 @@ fn question(block: u64, call: &Call) -> Question {
     Question::new("eth_call", params)
 }
 
-fn read(client: &Inner, outcome: Outcome) -> Result<Answer> {
-    let bad = |what: &str| client.node("eth_call", what);
-    match outcome {
+fn read(Told { outcome, lane }: Told<'_>) -> Result<Answered> {
+    let bad = |what: &str| lane.node("eth_call", what);
+    let answer = match outcome {
         Outcome::Value(text) => {
             let bytes = serde_json::from_str(&text).ok().and_then(json::bytes);
-            bytes.map(Answer::Returned).ok_or_else(|| bad("what it answers is not bytes"))
+            bytes.map(Answer::Returned).ok_or_else(|| bad("what it answers is not bytes"))?
         }
-        Outcome::Reverted(bytes) => Ok(Answer::Reverted(bytes)),
-        Outcome::Null => Err(bad("what it answers is null")),
-    }
+        Outcome::Reverted(bytes) => Answer::Reverted(bytes),
+        Outcome::Null => return Err(bad("what it answers is null")),
+    };
+    Ok(Answered { answer, host: lane.name() })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{Address, B256};
+use tokio::sync::{mpsc, watch};
 
 use super::fault::{Attempt, Complaint, Fault};
 use super::json::{Malformed, Scan};
@@ -10,7 +11,7 @@ use super::lane::Lane;
 use super::limits::{Excess, read_refusal};
 use super::round::Round;
 use super::wire::Question;
-use super::{Filter, Inner, logs};
+use super::{Filter, Inner, LogRange, logs};
 use crate::log::Logs;
 use crate::{Error, Result};
 
@@ -32,16 +33,60 @@ struct Job {
 enum Said {
     Logs(Logs, logs::Parsed),
     TooMuch(Excess, String),
+    /// The answer is longer than this question's may be for now.
+    Long,
 }
 
-/// All logs of a range, each once, in order, and with its time.
-pub(super) async fn fetch(client: &Inner, filter: &Filter, from: u64, to: u64) -> Result<Logs> {
+/// Whose turn it is among stretches that are read at the same time and handed on one after another.
+#[derive(Debug, Clone)]
+pub(super) struct Turn {
+    /// One's own place.
+    pub(super) number: usize,
+    /// The place of the one being handed on.
+    pub(super) now: watch::Receiver<usize>,
+}
+
+impl Turn {
+    async fn come(&self) {
+        // Where nobody tells any more, nobody waits either.
+        let _ = self.now.clone().wait_for(|now| *now >= self.number).await;
+    }
+}
+
+/// Blocks whose logs are read in one go, and handed on in pieces.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) turn: Turn,
+}
+
+impl Stretch {
+    /// Reads it and hands it on. The next piece is begun when the one before was taken, so that no more than one waits.
+    pub(super) async fn read(mut self, client: &Inner, filter: &Filter, pieces: &mpsc::Sender<Result<LogRange>>) {
+        loop {
+            let Ok(place) = pieces.reserve().await else { return };
+            let piece = fetch(client, filter, &self).await;
+            let next = piece.as_ref().ok().and_then(|piece| piece.to.checked_add(1)).filter(|next| *next <= self.to);
+            place.send(piece);
+            match next {
+                Some(next) => self.from = next,
+                None => return,
+            }
+        }
+    }
+}
+
+/// The first logs of a stretch, each once, in order, and with its time: those of all of its blocks, or of the first ones where
+/// there are many.
+async fn fetch(client: &Inner, filter: &Filter, stretch: &Stretch) -> Result<LogRange> {
+    let from = stretch.from;
     let mut readings = 0;
     loop {
-        let (logs, parsed, lane) = gather(client, filter, from, to).await?;
+        let Gathered { to, logs, parsed, lane } = gather(client, filter, stretch).await?;
         let times = if parsed.timed { None } else { Some(times(client, &logs).await?) };
         match logs::settle(logs, times.as_ref()) {
-            Ok(logs) => return Ok(logs),
+            Ok(logs) => return Ok(LogRange { from, to, logs }),
             // A reorganisation between two answers does this; it is over soon.
             Err(cause) => {
                 readings += 1;
@@ -64,19 +109,23 @@ async fn times(client: &Inner, logs: &Logs) -> Result<BTreeMap<u64, (B256, u64)>
     Ok(headers.into_iter().map(|header| (header.number, (header.hash, header.time))).collect())
 }
 
-async fn gather<'c>(
-    client: &'c Inner,
-    filter: &Filter,
-    from: u64,
+/// What was read of a stretch, up to a block.
+struct Gathered<'c> {
     to: u64,
-) -> Result<(Logs, logs::Parsed, Option<&'c Lane>)> {
+    logs: Logs,
+    parsed: logs::Parsed,
+    lane: Option<&'c Lane>,
+}
+
+async fn gather<'c>(client: &'c Inner, filter: &Filter, stretch: &Stretch) -> Result<Gathered<'c>> {
+    let Stretch { from, mut to, .. } = *stretch;
     let mut all = Logs::default();
     let mut total = logs::Parsed { count: 0, timed: true };
     let mut last = None;
     // The jobs in the order of their blocks, the next one at the end.
     let mut jobs = vec![Job { filter: filter.clone(), from, to }];
     while let Some(job) = jobs.pop() {
-        let (logs, parsed, lane) = ask(client, job, &mut jobs).await?;
+        let (logs, parsed, lane) = ask(client, job, &mut jobs, &stretch.turn).await?;
         if all.is_empty() {
             all = logs;
         } else {
@@ -84,14 +133,40 @@ async fn gather<'c>(
         }
         total = logs::Parsed { count: total.count + parsed.count, timed: total.timed && parsed.timed };
         last = Some(lane);
+        if all.bytes() < client.room.enough() {
+            continue;
+        }
+        let Some(next) = jobs.iter().map(|job| job.from).min() else { break };
+        if next > from {
+            to = next - 1;
+            break;
+        }
+        // Of no block is everything there, because the contracts are asked for in parts: so it is to be fewer blocks.
+        while from < to && all.bytes() >= client.room.enough() / 2 {
+            to = from + (to - from) / 2;
+            all.keep_to(to);
+        }
+        jobs.retain(|job| job.from <= to);
+        jobs.iter_mut().for_each(|job| job.to = job.to.min(to));
+        if from == to && all.bytes() >= client.room.longest() {
+            let what = format!("they come to more than {} bytes", client.room.longest());
+            let address = filter.addresses.first().copied().unwrap_or_default();
+            return Err(Error::TooLarge { host: lane.host(), block: from, address, what });
+        }
     }
-    Ok((all, total, last))
+    all.keep_to(to);
+    Ok(Gathered { to, logs: all, parsed: total, lane: last })
 }
 
 /// Puts a job to one endpoint after another, made smaller until one takes it; the rest of it goes back to the `jobs`.
-async fn ask<'c>(client: &'c Inner, mut job: Job, jobs: &mut Vec<Job>) -> Result<(Logs, logs::Parsed, &'c Lane)> {
+async fn ask<'c>(
+    client: &'c Inner,
+    mut job: Job,
+    jobs: &mut Vec<Job>,
+    turn: &Turn,
+) -> Result<(Logs, logs::Parsed, &'c Lane)> {
     let mut round = Round::new(client, "eth_getLogs", Some(job.to));
-    let mut stumbles = 0;
+    let (mut stumbles, mut longest) = (0, client.room.logs());
     let mut refusal: Option<(String, String)> = None;
     loop {
         let (permit, lane) = match (round.lane().await, &refusal) {
@@ -100,12 +175,33 @@ async fn ask<'c>(client: &'c Inner, mut job: Job, jobs: &mut Vec<Job>) -> Result
             (Err(other), Some(refusal)) => return Err(too_large(&job, refusal, other)),
         };
         fit(&mut job, lane, jobs);
-        match read(lane, &job).await {
+        match read(lane, &job, longest).await {
             Ok(Said::Logs(logs, parsed)) => {
                 permit.answered();
                 lane.note_logs(parsed.count);
                 lane.bore(job.blocks(), parsed.count);
                 return Ok((logs, parsed, lane));
+            }
+            // What could not be made smaller is long, and so has the time until nobody waits for what is before it.
+            Ok(Said::Long) if !job.can_split() && longest < usize::MAX => {
+                permit.answered();
+                turn.come().await;
+                longest = usize::MAX;
+            }
+            Ok(Said::Long) => {
+                lane.learn(
+                    Excess::Unsaid,
+                    job.blocks(),
+                    job.filter.addresses.len() as u64,
+                    job.filter.topics.len() as u64,
+                );
+                let what = "the answer is too long".to_owned();
+                if job.split(Excess::Unsaid, jobs) {
+                    permit.answered();
+                } else {
+                    refusal = Some((lane.host(), what.clone()));
+                    round.failed(permit, Fault::Oversized(what));
+                }
             }
             Ok(Said::TooMuch(excess, what)) => {
                 lane.learn(excess, job.blocks(), job.filter.addresses.len() as u64, job.filter.topics.len() as u64);
@@ -156,8 +252,8 @@ fn too_large(job: &Job, (host, what): &(String, String), other: Error) -> Error 
     }
 }
 
-async fn read(lane: &Lane, job: &Job) -> Attempt<Said> {
-    let question = Question::new("eth_getLogs", job.params());
+async fn read(lane: &Lane, job: &Job, longest: usize) -> Attempt<Said> {
+    let question = Question { longest, ..Question::new("eth_getLogs", job.params()) };
     let read = |scan: &mut Scan<'_>| {
         let mut logs = Logs::default();
         let parsed = logs::read_logs(scan, &mut logs)?;
@@ -170,7 +266,7 @@ async fn read(lane: &Lane, job: &Job) -> Attempt<Said> {
             Ok(Said::Logs(logs::settle(logs, None)?, parsed))
         }
         Ok(Err(complaint)) => read_complaint(&complaint, job),
-        Err(Fault::Oversized(what)) => Ok(Said::TooMuch(Excess::Unsaid, what)),
+        Err(Fault::Oversized(_)) => Ok(Said::Long),
         Err(fault) => Err(fault),
     }
 }

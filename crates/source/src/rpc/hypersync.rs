@@ -79,6 +79,8 @@ struct Inner {
     transport: Transport,
     pool: Pool,
     attempts: u32,
+    /// The longest reply that is read, in bytes.
+    longest: usize,
     budget: Arc<Budget>,
     /// The nodes whose headers its own are compared with.
     nodes: String,
@@ -115,9 +117,10 @@ impl HyperSync {
         let most = options.concurrency.min(CONCURRENCY);
         let spent = Spent { host: endpoint.host().to_owned(), ..Spent::default() };
         let inner = Inner {
-            transport: Transport::new(&endpoint, &options)?,
+            transport: Transport::new(&endpoint, &options, &client.inner.room)?,
             pool: Pool::new(std::iter::once(1), most, options.backoff),
             attempts: options.attempts.max(1),
+            longest: options.max_reply_bytes,
             budget: Arc::clone(&client.inner.budget),
             nodes: client.hosts(),
             state: Mutex::new(State { spent, span: SPANS.0 }),
@@ -356,7 +359,7 @@ impl Inner {
             return Err(Fault::Budget);
         }
         self.lock().spent.requests += 1;
-        let delivery = self.transport.send(0, question.to_owned()).await?;
+        let delivery = self.transport.send(0, question.to_owned(), self.longest).await?;
         let is_throttled = matches!(delivery.status, 429 | 503);
         let mut state = self.lock();
         state.spent.bytes += delivery.body.len() as u64;

@@ -10,10 +10,11 @@ use super::endpoint::Endpoint;
 use super::fault::{Attempt, Fault};
 use super::json::{self, Malformed, Scan};
 use super::limits::{Excess, Limits};
+use super::room::Room;
 use super::transport::{Delivery, Transport};
 use super::wire::{self, Question, Said};
 use super::{Options, Spent};
-use crate::Result;
+use crate::{Error, Result};
 
 /// Blocks in a first question for logs, where nothing is known.
 const FIRST_SPAN: u64 = 2_000;
@@ -31,6 +32,8 @@ const BATCH: u64 = 100;
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) endpoint: Endpoint,
+    /// The host, which everything it says is marked with.
+    name: Arc<str>,
     transport: Transport,
     bearing: Mutex<Bearing>,
     /// The newest block it is known to have.
@@ -83,12 +86,13 @@ struct Bearing {
 }
 
 impl Lane {
-    pub(super) fn new(endpoint: Endpoint, options: &Options, budget: Arc<Budget>) -> Result<Self> {
-        let transport = Transport::new(&endpoint, options)?;
+    pub(super) fn new(endpoint: Endpoint, options: &Options, budget: Arc<Budget>, room: &Arc<Room>) -> Result<Self> {
+        let transport = Transport::new(&endpoint, options, room)?;
         let limits =
             options.limits.as_ref().map(|folder| Limits::load(folder, endpoint.host(), now())).unwrap_or_default();
         let span = FIRST_SPAN.min(limits.blocks.unwrap_or(u64::MAX));
         Ok(Self {
+            name: endpoint.host().into(),
             endpoint,
             transport,
             bearing: Mutex::new(Bearing { limits, span, streak: 0, patience: 1 }),
@@ -107,6 +111,15 @@ impl Lane {
 
     pub(super) fn host(&self) -> String {
         self.endpoint.host().to_owned()
+    }
+
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// An answer of its own that cannot be.
+    pub(super) fn node(&self, method: &str, what: &str) -> Error {
+        Error::Node { host: self.host(), method: method.to_owned(), what: what.to_owned() }
     }
 
     pub(super) fn spent(&self) -> Spent {
@@ -149,7 +162,7 @@ impl Lane {
         read: impl for<'a> FnMut(&mut Scan<'a>) -> std::result::Result<T, Malformed>,
     ) -> Attempt<Said<T>> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let delivery = self.deliver(id, 1, question.text(id)).await?;
+        let delivery = self.deliver(id, 1, question.text(id), question.longest).await?;
         match wire::reply(&delivery.body, id, read) {
             Ok(Err(mut complaint)) => {
                 if delivery.status == 429 {
@@ -179,7 +192,7 @@ impl Lane {
         let count = questions.len() as u64;
         let id = self.next_id.fetch_add(count, Ordering::Relaxed);
         let texts: Vec<String> = questions.iter().zip(id..).map(|(question, id)| question.text(id)).collect();
-        let delivery = self.deliver(id, count, format!("[{}]", texts.join(","))).await?;
+        let delivery = self.deliver(id, count, format!("[{}]", texts.join(",")), usize::MAX).await?;
         let said = match wire::batch(&delivery.body, id, questions.len()) {
             Ok(said) => said,
             Err(cause) => return Err(self.batch_fault(&delivery, cause, count)),
@@ -225,12 +238,12 @@ impl Lane {
         if delivery.is_success() { cause.into() } else { delivery.fault() }
     }
 
-    async fn deliver(&self, id: u64, count: u64, text: String) -> Attempt<Delivery> {
+    async fn deliver(&self, id: u64, count: u64, text: String, longest: usize) -> Attempt<Delivery> {
         if !self.budget.spend(count) {
             return Err(Fault::Budget);
         }
         self.requests.fetch_add(count, Ordering::Relaxed);
-        match self.transport.send(id, text).await {
+        match self.transport.send(id, text, longest).await {
             Ok(delivery) => {
                 self.bytes.fetch_add(delivery.body.len() as u64, Ordering::Relaxed);
                 Ok(delivery)

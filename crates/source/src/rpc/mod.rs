@@ -21,6 +21,7 @@ mod lane;
 mod limits;
 mod logs;
 mod pool;
+mod room;
 mod round;
 #[cfg(test)]
 mod testing;
@@ -42,6 +43,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use protocol::Address;
 use protocol::chain::ChainId;
 use serde_json::value::RawValue;
+use tokio::sync::{mpsc, watch};
 
 pub use endpoint::Endpoint;
 pub use header::Header;
@@ -55,9 +57,11 @@ pub use crate::archive::reads::Answer;
 pub use crate::log::Filter;
 
 use self::fault::Fault;
+use self::fetch::Turn;
 use self::lane::{Budget, Lane};
 use self::pool::Pool;
-use self::round::{Outcome, Round, ask_many, ask_one};
+use self::room::Room;
+use self::round::{Outcome, Round, Told, ask_many, ask_one};
 use self::wire::Question;
 use crate::log::Logs;
 use crate::{Error, Result};
@@ -69,6 +73,24 @@ pub struct Call {
     pub to: Address,
     /// With what.
     pub data: Bytes,
+}
+
+/// What a call came to, and who said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// What came back.
+    pub answer: Answer,
+    /// The host of the endpoint that answered.
+    pub host: Arc<str>,
+}
+
+/// The result of any other question, and who gave it.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The result.
+    pub json: Box<RawValue>,
+    /// The host of the endpoint that answered; all of them, where all say `null`.
+    pub host: Arc<str>,
 }
 
 /// Where the chain has got to.
@@ -103,8 +125,11 @@ pub struct Options {
     pub timeout: Duration,
     /// How long an answer may stand still while it is being read.
     pub stall: Duration,
-    /// The longest answer that is read, in bytes after decompression.
+    /// The longest answer that is read, in bytes after decompression; at most a quarter of `max_bytes_at_once`.
     pub max_reply_bytes: usize,
+    /// The most bytes of answers that are in memory at once, from all endpoints together. Logs that were read ahead come on top:
+    /// of at most 16 stretches of blocks, and of each no more than some 12 MiB.
+    pub max_bytes_at_once: usize,
     /// How often a question is put, to all endpoints together, before it is given up.
     pub attempts: u32,
     /// The wait after a first failure; it doubles up to a minute, and a random part of it is waited.
@@ -126,7 +151,8 @@ impl Default for Options {
         Self {
             timeout: Duration::from_secs(60),
             stall: Duration::from_secs(15),
-            max_reply_bytes: 256 << 20,
+            max_reply_bytes: 128 << 20,
+            max_bytes_at_once: 512 << 20,
             attempts: 12,
             backoff: Duration::from_millis(250),
             concurrency: 16,
@@ -160,6 +186,10 @@ pub struct Spent {
 pub struct Meter {
     /// In the order in which the endpoints were given.
     pub endpoints: Vec<Spent>,
+    /// The most bytes of answers that were in memory at once.
+    pub peak_bytes: u64,
+    /// The most that may be.
+    pub most_bytes: u64,
 }
 
 impl Meter {
@@ -200,6 +230,7 @@ struct Inner {
     pool: Pool,
     options: Options,
     budget: Arc<Budget>,
+    room: Arc<Room>,
     multicall: calls::Multicall,
 }
 
@@ -227,9 +258,11 @@ impl Client {
         }
         let pool = Pool::new(endpoints.iter().map(Endpoint::weight), options.concurrency, options.backoff);
         let budget = Arc::new(Budget::new(options.max_requests));
+        let room = Arc::new(Room::new(&options, endpoints.len()));
         let lanes: Result<Vec<Lane>> =
-            endpoints.into_iter().map(|endpoint| Lane::new(endpoint, &options, Arc::clone(&budget))).collect();
-        let inner = Inner { chain, lanes: lanes?, pool, options, budget, multicall: calls::Multicall::default() };
+            endpoints.into_iter().map(|endpoint| Lane::new(endpoint, &options, Arc::clone(&budget), &room)).collect();
+        let multicall = calls::Multicall::default();
+        let inner = Inner { chain, lanes: lanes?, pool, options, budget, room, multicall };
         inner.check_chains().await?;
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -308,7 +341,8 @@ impl Client {
     }
 
     /// The same, in pieces that follow one another without a hole, the next ones being read while one is handled. How many blocks a piece
-    /// has follows from what the endpoints hand out.
+    /// has follows from what the endpoints hand out, and from what there is in them: of each stretch that is read ahead, no more
+    /// than a few MiB wait.
     pub fn log_ranges(
         &self,
         filter: Filter,
@@ -325,21 +359,36 @@ impl Client {
             std::future::ready(piece)
         });
         let filter = Arc::new(filter);
-        let read = move |(from, to): (u64, u64)| {
+        let (turn, turns) = watch::channel(0);
+        let read = move |(number, (from, to)): (usize, (u64, u64))| {
             let (inner, filter) = (Arc::clone(&reader), Arc::clone(&filter));
-            let work = async move { Ok(LogRange { from, to, logs: fetch::fetch(&inner, &filter, from, to).await? }) };
+            let (sender, receiver) = mpsc::channel(1);
+            let stretch = fetch::Stretch { from, to, turn: Turn { number, now: turns.clone() } };
             // A task of its own goes on while the caller asks something else: else it would keep its place at an endpoint and
             // the caller could wait for that place for ever.
-            async move { Task(tokio::spawn(work)).await }
+            let task = Task(tokio::spawn(async move { stretch.read(&inner, &filter, &sender).await }));
+            std::future::ready((number, receiver, task))
         };
-        pieces.map(read).buffered(ahead)
+        pieces.enumerate().map(read).buffered(ahead).flat_map(move |(number, receiver, task)| {
+            turn.send_replace(number);
+            stream::unfold((receiver, Some(task)), |(mut receiver, mut task)| async move {
+                if let Some(range) = receiver.recv().await {
+                    return Some((range, (receiver, task)));
+                }
+                // It ended, well or in a panic, which goes on here.
+                if let Some(task) = task.take() {
+                    task.await;
+                }
+                None
+            })
+        })
     }
 
     /// What calls return at the end of a block, in the order of the calls. They go through Multicall3 where the block has it.
     ///
     /// # Errors
     /// No endpoint has the block's state, answers, or answers as it should.
-    pub async fn calls(&self, block: u64, calls: &[Call]) -> Result<Vec<Answer>> {
+    pub async fn calls(&self, block: u64, calls: &[Call]) -> Result<Vec<Answered>> {
         calls::calls(&self.inner, block, calls).await
     }
 
@@ -355,12 +404,14 @@ impl Client {
     ///
     /// # Errors
     /// No endpoint answers, or none as it should.
-    pub async fn request(&self, method: &str, params: serde_json::Value) -> Result<Box<RawValue>> {
+    pub async fn request(&self, method: &str, params: serde_json::Value) -> Result<Reply> {
         let question = Question::new(method.to_owned(), params.to_string());
         match ask_one(&self.inner, &question, None).await? {
-            None => Ok(RawValue::NULL.to_owned()),
-            Some(text) => {
-                RawValue::from_string(text).map_err(|_| self.inner.node(method, "what it answers is not JSON"))
+            None => Ok(Reply { json: RawValue::NULL.to_owned(), host: self.hosts().into() }),
+            Some((text, lane)) => {
+                let json = RawValue::from_string(text);
+                let json = json.map_err(|_| lane.node(method, "what it answers is not JSON"))?;
+                Ok(Reply { json, host: lane.name() })
             }
         }
     }
@@ -375,7 +426,11 @@ impl Client {
     /// What was spent so far.
     #[must_use]
     pub fn meter(&self) -> Meter {
-        Meter { endpoints: self.inner.lanes.iter().map(Lane::spent).collect() }
+        Meter {
+            endpoints: self.inner.lanes.iter().map(Lane::spent).collect(),
+            peak_bytes: self.inner.room.peak() as u64,
+            most_bytes: self.inner.options.max_bytes_at_once as u64,
+        }
     }
 
     /// What each endpoint was found to hand out at most.
@@ -424,23 +479,25 @@ impl Inner {
         let newest = blocks.iter().max().copied();
         let questions: Vec<Question> = blocks.iter().map(|block| tip::block(&format!("{block:#x}"))).collect();
         let groups: Vec<_> = questions.chunks(GROUP).map(|group| ask_many(self, group, newest)).collect();
-        let outcomes: Vec<Vec<Outcome>> = stream::iter(groups).buffered(AT_ONCE).try_collect().await?;
+        let told: Vec<Vec<Told<'_>>> = stream::iter(groups).buffered(AT_ONCE).try_collect().await?;
         let mut headers = Vec::with_capacity(blocks.len());
-        for (block, outcome) in blocks.iter().zip(outcomes.into_iter().flatten()) {
+        for (block, Told { outcome, lane }) in blocks.iter().zip(told.into_iter().flatten()) {
             let Outcome::Value(text) = outcome else {
                 return Err(self.node("eth_getBlockByNumber", &format!("has no block {block}")));
             };
             let header = Header::of(&text, *block);
-            headers.push(header.map_err(|cause| self.node("eth_getBlockByNumber", &cause.to_string()))?);
+            headers.push(header.map_err(|cause| lane.node("eth_getBlockByNumber", &cause.to_string()))?);
         }
         Ok(headers)
     }
 
     async fn code(&self, block: u64, address: Address) -> Result<Bytes> {
         let question = Question::new("eth_getCode", format!(r#"["{address:#x}","{block:#x}"]"#));
-        let text = ask_one(self, &question, Some(block)).await?.unwrap_or_default();
+        let Some((text, lane)) = ask_one(self, &question, Some(block)).await? else {
+            return Err(self.node("eth_getCode", "what they answer is not bytes"));
+        };
         let bytes = serde_json::from_str(&text).ok().and_then(json::bytes);
-        bytes.ok_or_else(|| self.node("eth_getCode", "what it answers is not bytes"))
+        bytes.ok_or_else(|| lane.node("eth_getCode", "what it answers is not bytes"))
     }
 
     /// Blocks in the next piece: as many as the endpoint takes that takes the most.
@@ -455,7 +512,7 @@ impl Inner {
         }
     }
 
-    /// An answer that cannot be, where it does not matter whose it is.
+    /// An answer that cannot be and that all of them gave.
     fn node(&self, method: &str, what: &str) -> Error {
         let hosts: Vec<&str> = self.lanes.iter().map(|lane| lane.endpoint.host()).collect();
         Error::Node { host: hosts.join(", "), method: method.to_owned(), what: what.to_owned() }

@@ -189,6 +189,13 @@ impl<'c> Round<'c> {
 
 const PRUNED_ADVICE: &str = "name an archive endpoint, or begin at a later block";
 
+/// What came of a question, and from whom.
+#[derive(Debug, Clone)]
+pub(super) struct Told<'c> {
+    pub(super) outcome: Outcome,
+    pub(super) lane: &'c Lane,
+}
+
 /// What came of a question among several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -201,8 +208,12 @@ pub(super) enum Outcome {
 }
 
 /// Puts many questions, several at a time, and brings the outcomes in the same order.
-pub(super) async fn ask_many(client: &Inner, questions: &[Question], block: Option<u64>) -> Result<Vec<Outcome>> {
-    let mut outcomes: Vec<Option<Outcome>> = vec![None; questions.len()];
+pub(super) async fn ask_many<'c>(
+    client: &'c Inner,
+    questions: &[Question],
+    block: Option<u64>,
+) -> Result<Vec<Told<'c>>> {
+    let mut outcomes: Vec<Option<Told<'c>>> = vec![None; questions.len()];
     let method = questions.first().map_or("", |question| question.method.as_ref());
     let mut round = Round::new(client, method, block);
     let mut open: Vec<usize> = (0..questions.len()).collect();
@@ -225,9 +236,11 @@ pub(super) async fn ask_many(client: &Inner, questions: &[Question], block: Opti
         let mut worst = None;
         for (place, answer) in asked.iter().zip(answers) {
             match answer {
-                Ok(text) if text == "null" => outcomes[*place] = Some(Outcome::Null),
-                Ok(text) => outcomes[*place] = Some(Outcome::Value(text)),
-                Err(Fault::Reverted(bytes)) => outcomes[*place] = Some(Outcome::Reverted(bytes)),
+                Ok(text) if text == "null" => outcomes[*place] = Some(Told { outcome: Outcome::Null, lane }),
+                Ok(text) => outcomes[*place] = Some(Told { outcome: Outcome::Value(text), lane }),
+                Err(Fault::Reverted(bytes)) => {
+                    outcomes[*place] = Some(Told { outcome: Outcome::Reverted(bytes), lane });
+                }
                 Err(fault) => worst = Some(fault),
             }
         }
@@ -242,21 +255,25 @@ pub(super) async fn ask_many(client: &Inner, questions: &[Question], block: Opti
         }
     }
     let mut all = Vec::with_capacity(outcomes.len());
-    for (question, outcome) in questions.iter().zip(outcomes) {
-        all.push(match outcome {
+    for (question, told) in questions.iter().zip(outcomes.into_iter().flatten()) {
+        all.push(match told.outcome {
             // One endpoint has no such thing; it is nowhere only if nobody has it.
-            Some(Outcome::Null) | None => match ask_one(client, question, block).await? {
-                Some(text) => Outcome::Value(text),
-                None => Outcome::Null,
+            Outcome::Null => match ask_one(client, question, block).await? {
+                Some((text, lane)) => Told { outcome: Outcome::Value(text), lane },
+                None => told,
             },
-            Some(outcome) => outcome,
+            Outcome::Value(_) | Outcome::Reverted(_) => told,
         });
     }
     Ok(all)
 }
 
-/// Puts one question; none where no endpoint has such a thing.
-pub(super) async fn ask_one(client: &Inner, question: &Question, block: Option<u64>) -> Result<Option<String>> {
+/// Puts one question, and says who answered; none where no endpoint has such a thing.
+pub(super) async fn ask_one<'c>(
+    client: &'c Inner,
+    question: &Question,
+    block: Option<u64>,
+) -> Result<Option<(String, &'c Lane)>> {
     let mut round = Round::new(client, &question.method, block);
     loop {
         let (permit, lane) = match round.lane().await {
@@ -268,7 +285,7 @@ pub(super) async fn ask_one(client: &Inner, question: &Question, block: Option<u
             Ok(text) if text == "null" => round.failed(permit, Fault::Null),
             Ok(text) => {
                 permit.answered();
-                return Ok(Some(text));
+                return Ok(Some((text, lane)));
             }
             Err(fault) => round.failed(permit, fault),
         }

@@ -352,6 +352,7 @@ impl Nature {
     fn find(&self, filter: &Value) -> std::result::Result<Value, Value> {
         let (from, to) = (number(&filter["fromBlock"]), number(&filter["toBlock"]));
         let addresses: Vec<Value> = filter["address"].as_array().cloned().unwrap_or_default();
+        let topics: Vec<Value> = filter["topics"][0].as_array().cloned().unwrap_or_default();
         if self.max_blocks.is_some_and(|most| to - from + 1 > most) {
             return complaint(-32000, format!("exceed maximum block range: {}", self.max_blocks.unwrap()));
         }
@@ -362,6 +363,7 @@ impl Nature {
         let fits = |log: &Log<'_>| {
             (from..=to).contains(&log.block)
                 && (addresses.is_empty() || addresses.contains(&json!(format!("{:#x}", log.address))))
+                && (topics.is_empty() || topics.contains(&json!(format!("{:#x}", log.topics[0]))))
         };
         let found: Vec<Value> = logs.iter().filter(fits).map(|log| self.write(&log)).collect();
         if self.max_results.is_some_and(|most| found.len() > most) {

@@ -12,8 +12,9 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::testing::{CHAIN, Mind, Nature, Node, Trick, client_of, everything, options};
-use super::{Answer, Call, Client, Filter, Options};
+use super::{Answer, Answered, Call, Client, Filter, Options};
 use crate::Error;
+use crate::log::Logs;
 
 /// A few logs here and there, and many in one block.
 fn some_logs() -> Vec<(u64, u32, u8)> {
@@ -132,6 +133,64 @@ async fn a_reply_without_end_is_cut_and_less_is_asked_for() {
     assert_eq!(found.len(), 42, "the fullest block alone is longer, but not each of its addresses");
 }
 
+/// What came of reading a range in pieces: all of it, and how much memory the longest piece took.
+async fn in_pieces(client: &Client, from: u64, to: u64) -> (Logs, usize) {
+    let (mut all, mut most, mut next) = (Logs::default(), 0, from);
+    let mut ranges = std::pin::pin!(client.log_ranges(everything(), from, to));
+    while let Some(range) = ranges.try_next().await.unwrap() {
+        assert_eq!(range.from, next, "pieces follow one another");
+        assert!(range.logs.iter().all(|log| (range.from..=range.to).contains(&log.block)));
+        next = range.to + 1;
+        most = most.max(range.logs.bytes());
+        all.append(&range.logs);
+    }
+    assert_eq!(next, to + 1, "and come to the end");
+    (all, most)
+}
+
+/// Many logs in every block, by contracts that may be asked about together or not: pieces stay small.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dense_range_is_handed_on_in_small_pieces() {
+    let dense = (0..30_u64).flat_map(|block| (0..160).map(move |place| (1_000 + block, place, (place % 8) as u8)));
+    let dense: Vec<_> = dense.collect();
+    for max_addresses in [None, Some(1)] {
+        let node = Node::start(Nature { logs: dense.clone(), max_addresses, ..Nature::default() }).await;
+        let options = Options { max_bytes_at_once: 2 << 20, concurrency: 8, ..options() };
+        let client = client_of(&[&node.url], options).await.unwrap();
+        let (found, longest) = in_pieces(&client, 0, 3_000).await;
+        assert!(found == node.mind.nature.lock().unwrap().hidden(), "{max_addresses:?}: other logs");
+        assert!(found.bytes() > 1 << 20 && longest < 200 << 10, "{longest} of {} bytes", found.bytes());
+        let meter = client.meter();
+        assert!(meter.peak_bytes > 0 && meter.peak_bytes <= meter.most_bytes, "{meter:?}");
+    }
+}
+
+/// Many answers at once, each as long as it may be and longer: what is held stays within what was allowed, and only what no
+/// share of it can hold is an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_come_all_at_once_are_held_within_bounds() {
+    let sparse = (0..200_u64).flat_map(|block| (0..40).map(move |place| (block * 20, place, (place % 8) as u8)));
+    let sparse: Vec<_> = sparse.collect();
+    let full = |count: u32| (0..count).map(|place| (1_000 + 20 * u64::from(place % 3) + 1, place, 3));
+    let (most, concurrency) = (1 << 20, 8);
+    let options = Options { max_bytes_at_once: most, concurrency, ..options() };
+    for (count, fits) in [(900, true), (3_000, false)] {
+        let logs = sparse.iter().copied().chain(full(count)).collect();
+        let node = Node::start(Nature { logs, ..Nature::default() }).await;
+        let client = client_of(&[&node.url], options.clone()).await.unwrap();
+        if fits {
+            let (found, _) = in_pieces(&client, 0, 6_000).await;
+            assert!(found == node.mind.nature.lock().unwrap().hidden(), "other logs");
+        } else {
+            let error = client.logs(&everything(), 0, 6_000).await.unwrap_err();
+            assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+        }
+        let meter = client.meter();
+        assert!(meter.peak_bytes <= meter.most_bytes, "{meter:?}");
+        assert_eq!(meter.most_bytes, most as u64);
+    }
+}
+
 #[tokio::test]
 async fn times_come_from_headers_where_logs_have_none() {
     for max_batch in [1_000, 3, 1] {
@@ -223,12 +282,46 @@ async fn state_that_is_gone_is_asked_for_elsewhere_and_then_said() {
     let old = Node::start(pruned).await;
     let archive = Node::start(Nature::default()).await;
     let client = client_of(&[&old.url, &archive.url], options()).await.unwrap();
-    let answers = client.calls(10, &vec![call.clone(); 3]).await.unwrap();
-    assert_eq!(answers, vec![Answer::Returned(call.data.clone()); 3]);
+    // Whoever gave an answer is named with it, and nobody else.
+    let host: Arc<str> = archive.url.trim_start_matches("http://").into();
+    for count in [3, 9] {
+        let answers = client.calls(10, &vec![call.clone(); count]).await.unwrap();
+        let expected = Answered { answer: Answer::Returned(call.data.clone()), host: Arc::clone(&host) };
+        assert_eq!(answers, vec![expected; count]);
+    }
     let client = client_of(&[&old.url], options()).await.unwrap();
     for error in [client.calls(10, &[call]).await.unwrap_err(), client.code(10, Address::ZERO).await.unwrap_err()] {
         assert!(matches!(&error, Error::Pruned { block: 10, .. }) && !error.is_transient(), "{error}");
     }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_of_whoever_said_it() {
+    let null = Nature { fixed: vec![("eth_z", Ok(json!(null)))], ..Nature::default() };
+    let (one, other) = (Node::start(null.clone()).await, Node::start(null.clone()).await);
+    let wrong = Nature { fixed: vec![("eth_call", Ok(json!("0xz"))), ("eth_z", Ok(json!(1)))], ..Nature::default() };
+    let liar = Node::start(wrong).await;
+    let host = |node: &Node| node.url.trim_start_matches("http://").to_owned();
+    let client = client_of(&[&one.url, &liar.url, &other.url], options()).await.unwrap();
+    let reply = client.request("eth_z", json!([])).await.unwrap();
+    assert_eq!((reply.json.get(), &*reply.host), ("1", &*host(&liar)), "it alone has such a thing");
+    let all = client_of(&[&one.url, &other.url], options()).await.unwrap();
+    let reply = all.request("eth_z", json!([])).await.unwrap();
+    assert_eq!((reply.json.get(), &*reply.host), ("null", &*format!("{}, {}", host(&one), host(&other))));
+    let client = client_of(&[&one.url, &liar.url], options()).await.unwrap();
+    let call = Call { to: Address::repeat_byte(9), data: Bytes::from_static(&[1]) };
+    let mut seen = false;
+    for _ in 0..8 {
+        match client.calls(10, std::slice::from_ref(&call)).await {
+            Ok(answers) => assert_eq!(&*answers[0].host, &*host(&one)),
+            Err(Error::Node { host: said, .. }) => {
+                assert_eq!(said, host(&liar));
+                seen = true;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(seen, "nobody met the one that answers nonsense");
 }
 
 #[tokio::test]
@@ -248,7 +341,7 @@ async fn calls_are_answered_in_order_with_multicall_or_without() {
                 true => Answer::Reverted(Bytes::from_static(&[0x0b, 0xad])),
                 false => Answer::Returned(call.data.clone()),
             };
-            assert_eq!(answer, expected);
+            assert_eq!(answer.answer, expected);
         }
         if multicall {
             assert!(node.mind.asked("eth_call") < 40, "{} calls", node.mind.asked("eth_call"));
@@ -272,8 +365,8 @@ async fn other_questions_pass_through() {
     let receipt = ("eth_getTransactionReceipt", Ok(json!({ "status": "0x1" })));
     let (_node, client) = one(Nature { fixed: vec![receipt, ("eth_x", Ok(json!(null)))], ..Nature::default() }).await;
     let raw = client.request("eth_getTransactionReceipt", json!(["0x00"])).await.unwrap();
-    assert_eq!(raw.get(), r#"{"status":"0x1"}"#);
-    assert_eq!(client.request("eth_x", json!([])).await.unwrap().get(), "null");
+    assert_eq!(raw.json.get(), r#"{"status":"0x1"}"#);
+    assert_eq!(client.request("eth_x", json!([])).await.unwrap().json.get(), "null");
     let error = client.request("eth_y", json!([])).await.unwrap_err();
     assert!(error.to_string().contains("eth_y does not exist"), "{error}");
 }

@@ -10,11 +10,13 @@ use super::json::{Malformed, Scan};
 pub(super) struct Question {
     pub(super) method: Cow<'static, str>,
     pub(super) params: String,
+    /// The longest reply that is read, in bytes.
+    pub(super) longest: usize,
 }
 
 impl Question {
     pub(super) fn new(method: impl Into<Cow<'static, str>>, params: String) -> Self {
-        Self { method: method.into(), params }
+        Self { method: method.into(), params, longest: usize::MAX }
     }
 
     /// The request's text.

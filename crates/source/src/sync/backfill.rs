@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use protocol::B256;
 
-use super::Syncer;
+use super::{FOUND_NOTE, Syncer};
 use crate::archive::coverage::Job;
 use crate::archive::logs::{LogsFile, ORIGIN_NOTE, end_note};
 use crate::log::Logs;
@@ -85,9 +85,9 @@ impl Syncer<'_> {
             if jobs.is_empty() {
                 return Ok(Backfilled::Complete { logs });
             }
-            for job in &jobs {
+            for (place, job) in jobs.iter().enumerate() {
                 let known = self.watch.wanted().len();
-                logs = self.run(job, logs, report).await?;
+                logs = self.run(job, place + 1 == jobs.len(), logs, report).await?;
                 if self.is_stopped() {
                     return Ok(Backfilled::Stopped { logs });
                 }
@@ -116,11 +116,17 @@ impl Syncer<'_> {
         let job = Job { filter, from: block, to: block };
         let mut open = self.begin(&job, block, None)?;
         open.take(&logs, block)?;
-        self.finish(open, &job).await
+        self.finish(open, &job, true).await
     }
 
-    /// Reads one job, file by file. Returns how many logs were read in all.
-    async fn run(&mut self, job: &Job, mut logs: u64, report: &mut (dyn FnMut(Step) + Send)) -> Result<u64> {
+    /// Reads one job, file by file; behind the last one nothing is missing. Returns how many logs were read in all.
+    async fn run(
+        &mut self,
+        job: &Job,
+        is_last: bool,
+        mut logs: u64,
+        report: &mut (dyn FnMut(Step) + Send),
+    ) -> Result<u64> {
         let filter = job.filter.clone();
         let mut ranges = pin!(match &self.hypersync {
             Some(service) => service.log_ranges(filter, job.from, job.to).left_stream(),
@@ -151,7 +157,7 @@ impl Syncer<'_> {
             let is_full = open.file.rows() >= LOGS_PER_FILE || open.ranges >= RANGES_PER_FILE;
             let must_ask = !self.unwalked(job.to).is_empty();
             if is_full || must_ask || to == job.to {
-                self.finish(open, job).await?;
+                self.finish(open, job, is_last && !must_ask && to == job.to).await?;
             } else {
                 file = Some(open);
             }
@@ -160,7 +166,7 @@ impl Syncer<'_> {
             }
         }
         if let Some(open) = file {
-            self.finish(open, job).await?;
+            self.finish(open, job, false).await?;
         }
         Ok(logs)
     }
@@ -183,7 +189,7 @@ impl Syncer<'_> {
     }
 
     /// Finishes a file: its last block's hash ties it to the chain's history.
-    async fn finish(&mut self, open: Open, job: &Job) -> Result<()> {
+    async fn finish(&mut self, open: Open, job: &Job, is_end: bool) -> Result<()> {
         let header = match self.client.header(open.to).await {
             Ok(Some(header)) => header,
             Ok(None) => return Err(Error::Moved { block: open.to }),
@@ -201,7 +207,7 @@ impl Syncer<'_> {
             }
             return Err(cause);
         }
-        self.publish(open, job, (header.number, header.hash, header.time))
+        self.publish(open, job, (header.number, header.hash, header.time), is_end)
     }
 
     /// Keeps what was read before nodes failed, up to the last block with a log, whose hash is known without them. What a
@@ -214,11 +220,12 @@ impl Syncer<'_> {
                 return Ok(());
             }
         }
-        self.publish(open, job, last)
+        self.publish(open, job, last, false)
     }
 
-    fn publish(&mut self, open: Open, job: &Job, (to, hash, time): (u64, B256, u64)) -> Result<()> {
+    fn publish(&mut self, open: Open, job: &Job, (to, hash, time): (u64, B256, u64), is_end: bool) -> Result<()> {
         let mut notes = end_note(time);
+        notes.extend(self.found_at.filter(|_| is_end).map(|at| (FOUND_NOTE.to_owned(), at.min(to).to_string())));
         if let Some(service) = &open.through {
             notes.insert(ORIGIN_NOTE.to_owned(), format!("HyperSync at {}", service.host()));
         }

@@ -41,6 +41,9 @@ use crate::{Error, Result};
 /// runs, when it was new.
 const ENDS_CHECKED: usize = 16;
 
+/// Notes in a file of logs: whatever contract the chain named as of this block was found, and is read up to it.
+const FOUND_NOTE: &str = "found_at";
+
 /// One market being read into an archive.
 #[derive(Debug)]
 pub struct Syncer<'a> {
@@ -52,8 +55,10 @@ pub struct Syncer<'a> {
     watch: Watch,
     coverage: Coverage,
     tail: Tail,
-    /// The last block that a sync before this one read, whatever was imported.
-    synced_to: Option<u64>,
+    /// The block as of which contracts were looked for on the chain whose logs were all read since.
+    found_to: Option<u64>,
+    /// The block as of which they were looked for last.
+    found_at: Option<u64>,
     /// Price sources whose feeds were looked for; `None` where nobody looks for any.
     walked: Option<BTreeSet<Address>>,
     stop: Arc<AtomicBool>,
@@ -77,7 +82,8 @@ impl<'a> Syncer<'a> {
         let files = writer.archive().market_files(&market, Table::Logs)?;
         let coverage = Coverage::of(&files)?;
         let synced = files.iter().filter(|file| file.footer.note(COVERAGE_NOTE).is_none());
-        let synced_to = synced.filter_map(|file| Some(file.blocks()?.1)).max();
+        let noted = synced.clone().filter_map(|file| file.footer.note(FOUND_NOTE)?.parse().ok()).max();
+        let found_to = noted.or_else(|| synced.filter_map(|file| Some(file.blocks()?.1)).max());
         let mut logs = LogReader::of_files(files, 0)?;
         let mut learnt = watch;
         while let Some(log) = logs.next_log()? {
@@ -94,7 +100,8 @@ impl<'a> Syncer<'a> {
             watch: learnt,
             coverage,
             tail,
-            synced_to,
+            found_to,
+            found_at: None,
             walked: None,
             stop,
         };
@@ -152,12 +159,17 @@ impl<'a> Syncer<'a> {
         &self.watch
     }
 
-    /// Adds contracts that were found by asking the chain as it is now, such as price feeds. On a first sync they are watched from
-    /// the market's first block. Later ones cannot have mattered before the last sync, which found all there were: they are
-    /// watched from where that ended.
-    pub fn add_found(&mut self, contracts: impl IntoIterator<Item = Address>) {
+    /// Adds contracts that were found by asking the chain as it is at a block, such as price feeds. On a first sync they are watched
+    /// from the market's first block. Later ones cannot have mattered before the block at which all that there were had been
+    /// found: they are watched from there.
+    pub fn add_found(&mut self, contracts: impl IntoIterator<Item = Address>, at: u64) {
+        if let Some(before) = self.found_at.replace(at)
+            && self.complete_to(before) == Some(before)
+        {
+            self.found_to = Some(before);
+        }
         for address in contracts {
-            let since = self.coverage.first_of(&address).or(self.synced_to);
+            let since = self.coverage.first_of(&address).or(self.found_to);
             let from = since.unwrap_or(0).max(self.watch.first_block());
             // What a log named is wanted from that log on, and not from earlier.
             if !self.watch.watches(&address) {

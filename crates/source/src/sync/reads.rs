@@ -65,17 +65,18 @@ pub async fn ask_receipts(
 ) -> Result<()> {
     for key in wanted {
         let Some(hash) = hash(key) else { continue };
-        let json = client.request("eth_getTransactionReceipt", serde_json::json!([hash.to_string()])).await?;
+        let reply = client.request("eth_getTransactionReceipt", serde_json::json!([hash.to_string()])).await?;
+        let json = reply.json;
         if json.get() == "null" {
             // A node that forgot the transaction is no witness; another one may know it.
             return Err(Error::Pruned {
-                host: client.hosts(),
+                host: reply.host.to_string(),
                 block: key.block,
                 advice: "it has no receipt of a transaction there any more: name an endpoint that keeps them all",
             });
         }
         let answer = Answer::Returned(json.get().as_bytes().to_vec().into());
-        into.insert(key.clone(), Answered { answer, host: client.hosts().into(), read_at: now() })?;
+        into.insert(key.clone(), Answered { answer, host: reply.host, read_at: now() })?;
     }
     Ok(())
 }
@@ -97,8 +98,8 @@ pub async fn ask(client: &Client, wanted: &[ReadKey], into: &mut Reads) -> Resul
     let mut answered = pin!(stream::iter(by_block).map(of_block).buffered(BLOCKS_AT_ONCE));
     while let Some(answer) = answered.next().await {
         let (keys, answers) = answer?;
-        for (key, answer) in keys.into_iter().zip(answers) {
-            let answered = Answered { answer, host: client.hosts().into(), read_at: now() };
+        for (key, told) in keys.into_iter().zip(answers) {
+            let answered = Answered { answer: told.answer, host: told.host, read_at: now() };
             into.insert(key, answered)?;
         }
     }

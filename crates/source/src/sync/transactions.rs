@@ -146,13 +146,13 @@ struct Shown {
 
 /// Everything of a block that matters.
 async fn of_block(client: &Client, wanted: &WantedBlock) -> Result<Vec<Transaction>> {
-    let json = client.request(BLOCK, serde_json::json!([format!("{:#x}", wanted.block), true])).await?;
-    let shown = read_block(json.get(), wanted).map_err(|fault| fault.of(client, BLOCK, wanted.block))?;
+    let reply = client.request(BLOCK, serde_json::json!([format!("{:#x}", wanted.block), true])).await?;
+    let shown = read_block(reply.json.get(), wanted).map_err(|fault| fault.of(&reply.host, BLOCK, wanted.block))?;
     let mut whole = Vec::new();
     for Shown { mut transaction, gas_price } in shown {
-        let json = client.request(RECEIPT, serde_json::json!([transaction.hash.to_string()])).await?;
-        let price = read_receipt(json.get(), &mut transaction, gas_price);
-        price.map_err(|fault| fault.of(client, RECEIPT, wanted.block))?;
+        let reply = client.request(RECEIPT, serde_json::json!([transaction.hash.to_string()])).await?;
+        let price = read_receipt(reply.json.get(), &mut transaction, gas_price);
+        price.map_err(|fault| fault.of(&reply.host, RECEIPT, wanted.block))?;
         whole.push(transaction);
     }
     Ok(whole)
@@ -167,9 +167,9 @@ enum Fault {
 }
 
 impl Fault {
-    fn of(self, client: &Client, method: &str, block: u64) -> Error {
+    fn of(self, host: &str, method: &str, block: u64) -> Error {
         match self {
-            Self::Wrong(what) => Error::Node { host: client.hosts(), method: method.to_owned(), what },
+            Self::Wrong(what) => Error::Node { host: host.to_owned(), method: method.to_owned(), what },
             Self::Moved => Error::Moved { block },
         }
     }

@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 
 use protocol::standing::Standing;
 use source::archive::definition::Definition;
-use source::archive::logs::LogReader;
 use source::archive::prices::KnownBy;
 use source::archive::synced::{self, Label, Synced};
 use source::archive::{Archive, MarketName, Table as ArchiveTable, Writer};
-use source::decode;
 use source::sync::transactions::WantedBlock;
-use source::sync::{Syncer, Watch};
+use source::sync::Syncer;
 
 use super::say;
 use crate::args;

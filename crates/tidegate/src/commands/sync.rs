@@ -18,19 +18,22 @@ use source::decode::reads;
 use source::markets::feeds::{self, Feeds};
 use source::markets::{Finality, Markets, Network, discover};
 use source::rpc::{Answer, Call, Client, Header};
-use source::sync::{Backfilled, HeadChange, Step, Syncer, Watch};
+use source::sync::{Backfilled, HeadChange, Step, Syncer};
 
 use super::{Interrupted, rebuild, say};
 use crate::args;
-use crate::market::Folder;
 use crate::market::prices::{self, Pricing};
 use crate::market::taken::Updates;
+use crate::market::{Folder, own_contracts};
 use crate::output::{self, Destination, Format};
 use crate::table::{Report, Table, Unit, Value};
 use crate::{node, text};
 
 /// How long the head of a chain is left alone between two looks, at least.
 const SHORTEST_WAIT: Duration = Duration::from_millis(250);
+
+/// Contracts are looked for anew after so many seconds of the chain's time.
+const LOOK_AGAIN: u64 = 3_600;
 
 /// After this many looks in a row at which no node answered as it should, following ends.
 const MOST_STUMBLES: u32 = 5;
@@ -68,7 +71,8 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<(Report, bool)
         }
     };
     let stop = node::stop_on_interrupt();
-    let (mut syncer, feeds) = open(client, &writer, &target.name, &definition, (last.number, Arc::clone(&stop))).await?;
+    let (mut syncer, feeds) =
+        open(client, &writer, &target.name, &definition, (last.number, Arc::clone(&stop))).await?;
     hypersync.into_iter().for_each(|service| syncer.read_through(service));
     let folder = Folder::new(&archive, &target.name, &definition)?;
     let pricing = Pricing::new(&definition, feeds, args.prices);
@@ -82,17 +86,18 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<(Report, bool)
     let mut logs = catch_up(&mut market, to).await?;
     market.tell_prices(to).await?;
     if args.follow && !stop.load(Ordering::Relaxed) {
-        logs += follow(&mut market, &target, args, &stop).await?;
+        let mut head = Head { target: &target, args, definition: &definition, looked_at: last.time };
+        logs += follow(&mut market, &mut head, &stop).await?;
         if let Some(at) = market.folder.at().filter(|at| to < *at) {
             market.tell_prices(at).await?;
         }
-    } else if args.to_block.is_none() && !stop.load(Ordering::Relaxed) {
-        market.syncer.follow(latest.number, &last).await?;
-        market.folder.follow(&market.syncer, last.number).await?;
     }
+    // What is not final is of use only to whoever goes on following: it is read again or exchanged by the time of a next sync.
+    let tip =
+        if args.follow { market.syncer.tail().blocks().last().map(|block| block.number) } else { Some(latest.number) };
     // Whoever follows ends by an interrupt, and has missed nothing.
     let is_cut_short = market.folder.at() < Some(to) || (!args.follow && stop.load(Ordering::Relaxed));
-    Ok((report(&market.syncer, &market.folder, &definition, logs), is_cut_short))
+    Ok((report(&market.syncer, &market.folder, &definition, (tip, logs)), is_cut_short))
 }
 
 /// A market while it is read.
@@ -222,19 +227,30 @@ pub(super) async fn open<'a>(
     definition: &Definition,
     (at, stop): (u64, Arc<AtomicBool>),
 ) -> anyhow::Result<(Syncer<'a>, Feeds)> {
-    let Definition { addresses_provider, pool, configurator, oracle, first_block, .. } = *definition;
-    let watch = Watch::new(addresses_provider, pool, configurator, &[oracle], first_block);
-    let found = discover::market(&client, definition.addresses_provider, at).await?;
-    let sources: BTreeSet<Address> = found.sources.values().flatten().copied().collect();
-    let mut feeds = feeds::walk(&client, &sources, at).await?;
-    let mut contracts = tokens(&client, definition, &found).await?;
-    contracts.extend(feeds.addresses());
-    contracts.insert(found.oracle);
-    let mut syncer = Syncer::open(client, writer, name.clone(), watch, stop).await?;
-    syncer.add_found(contracts);
+    let Found { contracts, sources, mut feeds } = find(&client, definition, at).await?;
+    let mut syncer = Syncer::open(client, writer, name.clone(), own_contracts(definition), stop).await?;
+    syncer.add_found(contracts, at);
     syncer.walked(sources);
     prices::walk(&mut syncer, &mut feeds, at).await?;
     Ok((syncer, feeds))
+}
+
+/// What the chain names as a market's contracts at a block.
+struct Found {
+    contracts: BTreeSet<Address>,
+    sources: BTreeSet<Address>,
+    /// Who stands behind the sources.
+    feeds: Feeds,
+}
+
+async fn find(client: &Client, definition: &Definition, at: u64) -> anyhow::Result<Found> {
+    let found = discover::market(client, definition.addresses_provider, at).await?;
+    let sources: BTreeSet<Address> = found.sources.values().flatten().copied().collect();
+    let feeds = feeds::walk(client, &sources, at).await?;
+    let mut contracts = tokens(client, definition, &found).await?;
+    contracts.extend(feeds.addresses());
+    contracts.insert(found.oracle);
+    Ok(Found { contracts, sources, feeds })
 }
 
 /// The tokens of a market's reserves as the chain tells them now, so that one pass reads them all.
@@ -248,8 +264,8 @@ async fn tokens(
         |asset: &Address| Call { to: found.pool, data: reads::call(reads::RESERVE_DATA, &[reads::word(*asset)]) };
     let answers = client.calls(found.at, &reserves.map(call).collect::<Vec<_>>()).await?;
     let mut all = BTreeSet::new();
-    for answer in answers {
-        if let Answer::Returned(bytes) = answer {
+    for answered in answers {
+        if let Answer::Returned(bytes) = answered.answer {
             all.extend(reads::tokens(definition.version == Version::V2, &bytes).into_iter().flatten());
         }
     }
@@ -298,12 +314,21 @@ fn progress() -> ProgressBar {
     bar
 }
 
+/// What whoever follows a chain knows of it.
+struct Head<'a> {
+    target: &'a Target,
+    args: &'a args::Sync,
+    definition: &'a Definition,
+    /// The time of the final block as of which contracts were last looked for, in seconds since 1970.
+    looked_at: u64,
+}
+
 /// Takes every new block until stopped.
-async fn follow(market: &mut Market<'_>, target: &Target, args: &args::Sync, stop: &AtomicBool) -> anyhow::Result<u64> {
-    let wait = Duration::from_millis(target.network.block_ms / 2).max(SHORTEST_WAIT);
+async fn follow(market: &mut Market<'_>, head: &mut Head<'_>, stop: &AtomicBool) -> anyhow::Result<u64> {
+    let wait = Duration::from_millis(head.target.network.block_ms / 2).max(SHORTEST_WAIT);
     let (mut logs, mut stumbles) = (0, 0);
     while !stop.load(Ordering::Relaxed) {
-        match look(market, target, args).await {
+        match look(market, head).await {
             Ok(change) => {
                 (logs, stumbles) = (logs + change.logs, 0);
                 tell(&change);
@@ -333,10 +358,18 @@ fn may_pass(error: &anyhow::Error, stumbles: &mut u32) -> bool {
 }
 
 /// One look at the head of the chain.
-async fn look(market: &mut Market<'_>, target: &Target, args: &args::Sync) -> anyhow::Result<HeadChange> {
+async fn look(market: &mut Market<'_>, head: &mut Head<'_>) -> anyhow::Result<HeadChange> {
     let client = market.syncer.client().clone();
-    let (latest, last) = ends(&client, target, args).await?;
+    let (latest, last) = ends(&client, head.target, head.args).await?;
     market.final_block = market.final_block.max(last.number);
+    // A feed behind a price can be exchanged without a log of the market's own.
+    if last.time.saturating_sub(head.looked_at) >= LOOK_AGAIN {
+        let found = find(&client, head.definition, last.number).await?;
+        market.syncer.add_found(found.contracts, last.number);
+        market.syncer.walked(found.sources);
+        market.pricing.feeds.extend(found.feeds);
+        head.looked_at = last.time;
+    }
     prices::walk(&mut market.syncer, &mut market.pricing.feeds, market.final_block).await?;
     // Where the tail holds the final block, it becomes files; else files are read.
     let leads = market.syncer.tail().block(last.number).is_some_and(|block| block.hash == last.hash);
@@ -373,7 +406,7 @@ fn tell(change: &HeadChange) {
     }
 }
 
-fn report(syncer: &Syncer<'_>, folder: &Folder, definition: &Definition, logs: u64) -> Report {
+fn report(syncer: &Syncer<'_>, folder: &Folder, definition: &Definition, (tip, logs): (Option<u64>, u64)) -> Report {
     let meter = syncer.meter();
     let mut table = Table::new(
         "sync",
@@ -390,12 +423,11 @@ fn report(syncer: &Syncer<'_>, folder: &Folder, definition: &Definition, logs: u
             ("megabytes", Unit::Count),
         ],
     );
-    let tip = syncer.tail().blocks().last().map_or(Value::Missing, |block| Value::Count(block.number));
     table.push(vec![
         Value::Text(folder.market().to_string()),
         Value::Count(definition.first_block),
         folder.at().map_or(Value::Missing, Value::Count),
-        tip,
+        tip.map_or(Value::Missing, Value::Count),
         Value::Count(logs),
         Value::Count(folder.accounts()),
         Value::Count(folder.reserves()),
@@ -403,10 +435,11 @@ fn report(syncer: &Syncer<'_>, folder: &Folder, definition: &Definition, logs: u
         Value::Count(meter.retries()),
         Value::Count(meter.bytes() >> 20),
     ]);
-    Report {
-        title: format!("Synced {}", folder.market()),
-        standing: Standing::Observed,
-        notes: folder.notes(),
-        tables: vec![table],
-    }
+    let mut notes = folder.notes();
+    notes.push(format!(
+        "At most {:.1} MiB of answers were held at once, of {} MiB that may be.",
+        meter.peak_bytes as f64 / f64::from(1 << 20),
+        meter.most_bytes >> 20
+    ));
+    Report { title: format!("Synced {}", folder.market()), standing: Standing::Observed, notes, tables: vec![table] }
 }

@@ -356,6 +356,50 @@ fn a_disk_that_is_full_or_may_not_be_written_is_said_and_nothing_is_lost() {
     assert_eq!(positions(&archive), shown);
 }
 
+/// The program with a limit to how long its files get, in the shell's blocks: it is refused in the middle of a file as by a disk
+/// that is full there.
+#[cfg(unix)]
+fn limited(blocks: u32, archive: &Path, args: &[&str]) -> Ran {
+    let program = command(archive, args);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\""]).arg(blocks.to_string());
+    shell.arg(program.get_program()).args(program.get_args()).env_remove("TIDEGATE_RPC");
+    Ran::of(shell)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_refuses_in_the_middle_of_any_file_costs_no_more_than_that_file() {
+    let Some(mut chain) = chain(Version::V3_6) else { return };
+    let (url, provider) = (chain.url().unwrap(), chain.market.provider.to_string());
+    let args = words(&provider, &[], &["--finality", "0"]);
+    let args = [&args[..], &["--rpc", &url]].concat();
+    let bed = Bed::new();
+    let (archive, pure) = (bed.archive(), bed.path("pure"));
+    for table in ["logs", "reads", "transactions", "tables"] {
+        // What is taken away is made anew, and everything before it is there.
+        let _ = std::fs::remove_dir_all(archive.join(table));
+        let (mut blocks, mut refusals) = (1, 0);
+        loop {
+            let ran = limited(blocks, &archive, &args);
+            if ran.code == Some(0) {
+                break;
+            }
+            refused(&ran, table, &["beyond the allowed size", "free space"]);
+            refusals += u64::from(ran.err.contains(&format!("/{table}/market=m/")));
+            // Whatever has a name is whole.
+            assert!(parquet_files(&archive).iter().all(|file| crate::support::row_count(file) < usize::MAX));
+            blocks += blocks.div_ceil(3);
+        }
+        println!("{table}: refused {refusals} times, then {blocks} blocks were enough");
+        assert!(refusals > 0, "nothing was refused of {table}");
+    }
+    let parts = every_file(&archive).into_iter().filter(|path| path.extension().is_some_and(|end| end == "part"));
+    assert_eq!(parts.count(), 0, "nothing half done is left");
+    synced(&pure, &args);
+    assert_eq!(positions(&archive), positions(&pure));
+}
+
 /// A program at work whose words can be waited for.
 struct AtWork {
     child: Child,
@@ -471,4 +515,15 @@ fn whoever_follows_ends_by_an_interrupt_and_has_missed_nothing() {
     let again = synced(&archive, &words(&provider, &[&url], &["--finality", "0", "--to-block", &to]));
     synced(&bed.path("pure"), &words(&provider, &[&url], &["--finality", "0", "--to-block", &to]));
     assert_eq!(positions(&archive), positions(&bed.path("pure")), "{again:?}");
+}
+
+#[test]
+fn whoever_does_not_follow_keeps_no_block_that_is_not_final() {
+    let Some(mut chain) = chain(Version::V3_6) else { return };
+    let (url, provider) = (chain.url().unwrap(), chain.market.provider.to_string());
+    let last = chain.node().unwrap().latest().unwrap();
+    let bed = Bed::new();
+    let ran = synced(&bed.archive(), &words(&provider, &[&url], &["--finality", "30"]));
+    assert!(ran.out.contains(&last.to_string()), "the newest block is told: {}", ran.out);
+    assert!(every_file(&bed.archive().join("head")).is_empty(), "nobody would ever read it");
 }

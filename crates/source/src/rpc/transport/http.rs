@@ -1,6 +1,7 @@
 //! HTTP: a request for every text.
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
@@ -9,6 +10,7 @@ use super::Delivery;
 use crate::rpc::Options;
 use crate::rpc::endpoint::{Endpoint, Scheme};
 use crate::rpc::fault::{Attempt, Fault};
+use crate::rpc::room::Room;
 use crate::{Error, Result};
 
 #[derive(Debug)]
@@ -17,11 +19,11 @@ pub(in crate::rpc) struct Http {
     endpoint: Endpoint,
     timeout: Duration,
     stall: Duration,
-    max_bytes: usize,
+    room: Arc<Room>,
 }
 
 impl Http {
-    pub(super) fn new(endpoint: &Endpoint, options: &Options) -> Result<Self> {
+    pub(super) fn new(endpoint: &Endpoint, options: &Options, room: Arc<Room>) -> Result<Self> {
         // Somebody else in the process may have chosen already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -45,23 +47,18 @@ impl Http {
             what: format!("{endpoint}: no connection can be prepared ({})", deepest(&cause)),
             advice: "check that this machine has root certificates installed".to_owned(),
         })?;
-        Ok(Self {
-            client,
-            endpoint: endpoint.clone(),
-            timeout: options.timeout,
-            stall: options.stall,
-            max_bytes: options.max_reply_bytes,
-        })
+        Ok(Self { client, endpoint: endpoint.clone(), timeout: options.timeout, stall: options.stall, room })
     }
 
-    pub(super) async fn send(&self, text: String) -> Attempt<Delivery> {
-        match tokio::time::timeout(self.timeout, self.exchange(text)).await {
+    pub(super) async fn send(&self, text: String, longest: usize) -> Attempt<Delivery> {
+        let longest = longest.min(self.room.longest());
+        match tokio::time::timeout(self.timeout, self.exchange(text, longest)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Fault::Fleeting(format!("no whole answer within {} s", self.timeout.as_secs_f32()))),
         }
     }
 
-    async fn exchange(&self, text: String) -> Attempt<Delivery> {
+    async fn exchange(&self, text: String, longest: usize) -> Attempt<Delivery> {
         let mut request = self.client.post(self.endpoint.address()).header(CONTENT_TYPE, "application/json").body(text);
         if let Some(token) = self.endpoint.token() {
             request = request.bearer_auth(token);
@@ -71,19 +68,21 @@ impl Http {
         let retry_after = wait_asked_for(response.headers());
         // A length is only a promise, and memory is given for what has come.
         let promised = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        let mut body = Vec::with_capacity(promised.min(self.max_bytes).min(1 << 20));
+        let mut body = Vec::with_capacity(promised.min(longest).min(1 << 20));
+        let mut held = self.room.begin();
         loop {
             let piece = match tokio::time::timeout(self.stall, response.chunk()).await {
                 Err(_) => return Err(Fault::Fleeting("the answer stood still".to_owned())),
                 Ok(piece) => piece.map_err(broken)?,
             };
             let Some(piece) = piece else { break };
-            if body.len() + piece.len() > self.max_bytes {
-                return Err(super::too_long(self.max_bytes));
+            if body.len() + piece.len() > longest {
+                return Err(super::too_long(longest));
             }
+            held.grow(body.len() + piece.len()).await;
             body.extend_from_slice(&piece);
         }
-        Ok(Delivery { status, retry_after, body })
+        Ok(Delivery { status, retry_after, body, _held: held })
     }
 }
 

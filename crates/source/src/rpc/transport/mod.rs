@@ -3,11 +3,13 @@
 mod http;
 mod socket;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Options;
 use super::endpoint::{Endpoint, Scheme};
 use super::fault::{Attempt, Fault};
+use super::room::{Held, Room};
 use crate::Result;
 
 /// The way to one endpoint.
@@ -28,13 +30,17 @@ pub(super) struct Delivery {
     pub(super) retry_after: Option<Duration>,
     /// The text.
     pub(super) body: Vec<u8>,
+    /// The room it takes up.
+    pub(super) _held: Held,
 }
 
 impl Transport {
-    pub(super) fn new(endpoint: &Endpoint, options: &Options) -> Result<Self> {
+    pub(super) fn new(endpoint: &Endpoint, options: &Options, room: &Arc<Room>) -> Result<Self> {
         Ok(match endpoint.scheme() {
-            Scheme::Http | Scheme::Https => Self::Http(http::Http::new(endpoint, options)?),
-            Scheme::Ws | Scheme::Wss | Scheme::Ipc => Self::Socket(socket::Socket::new(endpoint, options)),
+            Scheme::Http | Scheme::Https => Self::Http(http::Http::new(endpoint, options, Arc::clone(room))?),
+            Scheme::Ws | Scheme::Wss | Scheme::Ipc => {
+                Self::Socket(socket::Socket::new(endpoint, options, Arc::clone(room)))
+            }
         })
     }
 
@@ -43,11 +49,12 @@ impl Transport {
         matches!(self, Self::Http(_))
     }
 
-    /// Sends a text and waits for what is said to it. `id` is the number of the question in it, or of the first of several.
-    pub(super) async fn send(&self, id: u64, text: String) -> Attempt<Delivery> {
+    /// Sends a text and waits for what is said to it, as far as that is not longer than so many bytes. `id` is the number of the
+    /// question in it, or of the first of several.
+    pub(super) async fn send(&self, id: u64, text: String, longest: usize) -> Attempt<Delivery> {
         match self {
-            Self::Http(http) => http.send(text).await,
-            Self::Socket(socket) => socket.send(id, text).await,
+            Self::Http(http) => http.send(text, longest).await,
+            Self::Socket(socket) => socket.send(id, text, longest).await,
         }
     }
 }

@@ -1,14 +1,14 @@
 //! One connection for all questions: WebSocket, or a Unix socket on this machine. Who waits for which answer is known by number.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header::AUTHORIZATION};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -17,13 +17,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::Delivery;
 use crate::rpc::endpoint::{Endpoint, Scheme};
 use crate::rpc::fault::{Attempt, Fault};
+use crate::rpc::room::{Held, Room};
 use crate::rpc::{Options, wire};
 
 #[derive(Debug)]
 pub(in crate::rpc) struct Socket {
     endpoint: Endpoint,
     timeout: Duration,
-    max_bytes: usize,
+    room: Arc<Room>,
     /// The way to the task that holds the connection; none before the first question and after a break.
     task: Mutex<Option<mpsc::UnboundedSender<Letter>>>,
 }
@@ -33,26 +34,34 @@ pub(in crate::rpc) struct Socket {
 struct Letter {
     id: u64,
     text: String,
-    answer: oneshot::Sender<Attempt<Vec<u8>>>,
+    answer: oneshot::Sender<Attempt<Message>>,
+}
+
+/// What a node said, and the room it takes up.
+#[derive(Debug)]
+struct Message {
+    text: Vec<u8>,
+    held: Held,
 }
 
 impl Socket {
-    pub(super) fn new(endpoint: &Endpoint, options: &Options) -> Self {
-        Self {
-            endpoint: endpoint.clone(),
-            timeout: options.timeout,
-            max_bytes: options.max_reply_bytes,
-            task: Mutex::new(None),
-        }
+    pub(super) fn new(endpoint: &Endpoint, options: &Options, room: Arc<Room>) -> Self {
+        Self { endpoint: endpoint.clone(), timeout: options.timeout, room, task: Mutex::new(None) }
     }
 
-    pub(super) async fn send(&self, id: u64, text: String) -> Attempt<Delivery> {
+    pub(super) async fn send(&self, id: u64, text: String, longest: usize) -> Attempt<Delivery> {
         let (answer, waiting) = oneshot::channel();
         self.post(Letter { id, text, answer });
         match tokio::time::timeout(self.timeout, waiting).await {
             Err(_) => Err(Fault::Fleeting(format!("no whole answer within {} s", self.timeout.as_secs_f32()))),
             Ok(Err(_)) => Err(Fault::Fleeting("the connection was closed".to_owned())),
-            Ok(Ok(answer)) => Ok(Delivery { status: 200, retry_after: None, body: answer? }),
+            Ok(Ok(answer)) => {
+                let Message { text: body, held } = answer?;
+                if body.len() > longest {
+                    return Err(super::too_long(longest));
+                }
+                Ok(Delivery { status: 200, retry_after: None, body, _held: held })
+            }
         }
     }
 
@@ -70,15 +79,15 @@ impl Socket {
         // The receiver is right here, so this arrives.
         let _ = sender.send(letter);
         *task = Some(sender);
-        tokio::spawn(serve(self.endpoint.clone(), self.timeout, self.max_bytes, letters));
+        tokio::spawn(serve(self.endpoint.clone(), self.timeout, Arc::clone(&self.room), letters));
     }
 }
 
 /// Holds a connection until it breaks or nobody is left to ask. Whoever waits when it breaks is told.
-async fn serve(endpoint: Endpoint, timeout: Duration, max_bytes: usize, mut letters: mpsc::UnboundedReceiver<Letter>) {
+async fn serve(endpoint: Endpoint, timeout: Duration, room: Arc<Room>, mut letters: mpsc::UnboundedReceiver<Letter>) {
     let mut waiting = BTreeMap::new();
-    let broken = match tokio::time::timeout(timeout, Connection::open(&endpoint, max_bytes)).await {
-        Ok(Ok(connection)) => converse(connection, timeout, &mut letters, &mut waiting).await,
+    let broken = match tokio::time::timeout(timeout, Connection::open(&endpoint, room.message())).await {
+        Ok(Ok(connection)) => converse(connection, (timeout, &room), &mut letters, &mut waiting).await,
         Ok(Err(fault)) => Some(fault),
         Err(_) => Some(Fault::Fleeting("the connection took too long".to_owned())),
     };
@@ -93,12 +102,12 @@ async fn serve(endpoint: Endpoint, timeout: Duration, max_bytes: usize, mut lett
     }
 }
 
-type Waiting = BTreeMap<u64, oneshot::Sender<Attempt<Vec<u8>>>>;
+type Waiting = BTreeMap<u64, oneshot::Sender<Attempt<Message>>>;
 
 /// Sends what is to be sent and hands out what comes, until the connection breaks; none where nobody is left to ask.
 async fn converse(
     mut connection: Connection,
-    timeout: Duration,
+    (timeout, room): (Duration, &Arc<Room>),
     letters: &mut mpsc::UnboundedReceiver<Letter>,
     waiting: &mut Waiting,
 ) -> Option<Fault> {
@@ -115,15 +124,20 @@ async fn converse(
                 }
             }
             message = connection.read() => match message {
-                Ok(message) => hand_out(message, waiting),
+                Ok(text) => {
+                    // Nothing more is read before there is room for this.
+                    let mut held = room.begin();
+                    held.grow(text.len()).await;
+                    hand_out(Message { text, held }, waiting);
+                }
                 Err(fault) => return Some(fault),
             },
         }
     }
 }
 
-fn hand_out(message: Vec<u8>, waiting: &mut Waiting) {
-    let known = wire::first_id(&message).filter(|id| waiting.contains_key(id));
+fn hand_out(message: Message, waiting: &mut Waiting) {
+    let known = wire::first_id(&message.text).filter(|id| waiting.contains_key(id));
     // What names nobody can only be for the one who waits alone, who will see what is wrong with it.
     let only = if waiting.len() == 1 { waiting.keys().next().copied() } else { None };
     if let Some(answer) = known.or(only).and_then(|id| waiting.remove(&id)) {
@@ -164,7 +178,7 @@ impl Connection {
 
     async fn write(&mut self, text: String) -> Attempt<()> {
         match self {
-            Self::Web(stream) => stream.send(Message::text(text)).await.map_err(|cause| web_fault(&cause)),
+            Self::Web(stream) => stream.send(Frame::text(text)).await.map_err(|cause| web_fault(&cause)),
             #[cfg(unix)]
             Self::Local { stream, .. } => {
                 let line = text + "\n";
@@ -178,10 +192,10 @@ impl Connection {
         match self {
             Self::Web(stream) => loop {
                 match stream.next().await {
-                    Some(Ok(Message::Text(text))) => return Ok(text.as_bytes().to_vec()),
-                    Some(Ok(Message::Binary(bytes))) => return Ok(bytes.to_vec()),
-                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                    Some(Ok(Message::Close(_))) | None => return Err(closed()),
+                    Some(Ok(Frame::Text(text))) => return Ok(text.as_bytes().to_vec()),
+                    Some(Ok(Frame::Binary(bytes))) => return Ok(bytes.to_vec()),
+                    Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
+                    Some(Ok(Frame::Close(_))) | None => return Err(closed()),
                     Some(Err(cause)) => return Err(web_fault(&cause)),
                 }
             },

@@ -156,3 +156,42 @@ fn a_chain_of_v3_6_that_changes_its_mind() {
 fn a_chain_of_v2_that_changes_its_mind() {
     changes_its_mind(Version::V2, 2, [1, 2, 5, 9, 14, 20].into_iter());
 }
+
+/// A feed that takes another one's place while the program follows writes no log that the market's own contracts would: it is
+/// found all the same, and nothing that it wrote since is missing.
+#[test]
+fn a_feed_that_is_exchanged_while_the_program_follows_is_found() {
+    let Some(parts) = parts() else { return };
+    let mut chain = start(&parts, Version::V3_6, 1);
+    chain.live(30).unwrap();
+    let place = Place::new(&mut chain);
+    let tip = |chain: &mut Chain| chain.node().unwrap().latest().unwrap();
+    let mut following = Following::start(&place);
+    following.until(tip(&mut chain));
+    let since = tip(&mut chain) + 1;
+    let price = chain.mirror.block.prices[0].max(alloy_primitives::U256::from(2));
+    for price in [price, price + alloy_primitives::U256::from(1)] {
+        chain.next_phase(0, price).unwrap();
+    }
+    chain.live(10).unwrap();
+    chain.node().unwrap().request("evm_increaseTime", serde_json::json!([4_000])).unwrap();
+    chain.node().unwrap().mine(60).unwrap();
+    following.until(tip(&mut chain));
+    chain.node().unwrap().mine(1).unwrap();
+    following.until(tip(&mut chain));
+    following.stop();
+    let fresh = Place::new(&mut chain);
+    fresh.sync(&["--finality", FINALITY]);
+    let answer = alloy_primitives::keccak256("AnswerUpdated(int256,uint256,uint256)");
+    let answers = |place: &Place| -> Vec<(u64, u32, alloy_primitives::Address)> {
+        let logs = place.logs();
+        let since = logs.iter().filter(|log| log.block >= since && log.topics.first() == Some(&answer));
+        since.map(|log| (log.block, log.log_index, log.address)).collect()
+    };
+    let right = answers(&fresh);
+    assert!(right.iter().any(|(block, ..)| *block < since + 10), "nothing was exchanged: {right:?}");
+    let first = right.first().unwrap().2;
+    let own = answers(&place);
+    assert!(own.iter().any(|(.., by)| *by == first), "the new one was not found: {own:?}");
+    assert_eq!(own, right);
+}
