@@ -80,8 +80,9 @@ impl Wide {
     #[inline]
     fn of(normalized: u128) -> Self {
         let (d1, d0) = (high(normalized), low(normalized));
-        // floor((2^128 - 1) / d1) - 2^64, as a dividend whose quotient has one word.
-        let mut reciprocal = low(((widen(!d1) << 64) | widen(u64::MAX)).wrapping_div(widen(d1)));
+        // floor((2^128 - 1) / d1) - 2^64, as a dividend whose quotient has one word. The highest word is not zero.
+        let dividend = (widen(!d1) << 64) | widen(u64::MAX);
+        let mut reciprocal = low(dividend.checked_div(widen(d1)).unwrap_or(0));
         let mut rest = d1.wrapping_mul(reciprocal).wrapping_add(d0);
         if rest < d0 {
             reciprocal = reciprocal.wrapping_sub(1);
