@@ -26,5 +26,6 @@ pub mod rpc;
 pub mod spill;
 pub mod sync;
 pub mod venue;
+mod web;
 
 pub use error::{Error, Result};

@@ -15,9 +15,11 @@ use crate::time::TimeUs;
 use crate::venue::{Contract, Side, Tiers, Venue};
 
 mod distortion;
+mod key;
 mod units;
 
 pub use distortion::{Distortion, Distortions};
+pub use key::Key;
 pub use units::Measure;
 
 /// A perpetual contract of a venue.
@@ -436,15 +438,13 @@ pub enum GapCause {
     Disconnected,
     /// The connection stood and nothing came, not even an answer to a ping.
     Silent,
-    /// The venue numbers its messages, and numbers are lacking.
-    Skipped,
     /// A message was longer than is read.
     Oversized,
 }
 
 impl GapCause {
     /// Every cause.
-    pub const ALL: [Self; 4] = [Self::Disconnected, Self::Silent, Self::Skipped, Self::Oversized];
+    pub const ALL: [Self; 3] = [Self::Disconnected, Self::Silent, Self::Oversized];
 
     /// The word used in files and outputs.
     #[must_use]
@@ -452,7 +452,6 @@ impl GapCause {
         match self {
             Self::Disconnected => "disconnected",
             Self::Silent => "silent",
-            Self::Skipped => "skipped",
             Self::Oversized => "oversized",
         }
     }

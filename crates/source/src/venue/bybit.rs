@@ -45,6 +45,11 @@ fn open<'a, T: Deserialize<'a>>(body: &'a [u8], received: TimeUs) -> Result<(T, 
     }
 }
 
+/// What a reply says, where it is a refusal.
+pub(super) fn complaint(body: &[u8]) -> Option<Unread> {
+    open::<serde::de::IgnoredAny>(body, TimeUs(0)).err().filter(|why| matches!(why, Unread::Refused { .. }))
+}
+
 #[derive(Deserialize)]
 struct Rows<'a> {
     #[serde(borrow)]

@@ -37,6 +37,11 @@ fn open(body: &[u8]) -> Result<List<'_>, Unread> {
     Err(Unread::Refused { code: reply.code.parse().unwrap_or(-1), message: wire::shortened(&reply.msg) })
 }
 
+/// What a reply says, where it is a refusal.
+pub(super) fn complaint(body: &[u8]) -> Option<Unread> {
+    open(body).err().filter(|why| matches!(why, Unread::Refused { .. }))
+}
+
 /// Reads every row of a reply.
 fn each<T>(body: &[u8], mut read: impl FnMut(&RawValue) -> wire::Row<T>) -> Result<Parsed<T>, Unread> {
     let mut parsed = Parsed::default();

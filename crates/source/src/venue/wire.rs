@@ -111,7 +111,7 @@ impl Why {
     }
 }
 
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     let mut short: String = text.chars().take(LONGEST_SHOWN).collect();
     if short.len() < text.len() {
         short.push('…');
@@ -154,12 +154,20 @@ pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unread> 
         use serde_json::error::Category;
         match cause.classify() {
             Category::Eof => Unread::Cut,
+            // In the middle of a number, for instance.
+            Category::Syntax | Category::Data if begins_only(body) => Unread::Cut,
             Category::Data => Unread::OtherForm(shortened(&cause.to_string())),
             Category::Syntax | Category::Io => {
                 Unread::NotJson(String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(60).collect())
             }
         }
     })
+}
+
+/// Whether a text begins as a list or an object and does not end as one.
+fn begins_only(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    matches!(body.first(), Some(b'[' | b'{')) && !matches!(body.last(), Some(b']' | b'}'))
 }
 
 /// Reads a row of a list.

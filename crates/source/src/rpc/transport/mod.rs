@@ -6,7 +6,7 @@ mod socket;
 use std::time::Duration;
 
 use super::Options;
-use super::endpoint::{Endpoint, Scheme};
+use super::endpoint::Endpoint;
 use super::fault::{Attempt, Fault};
 use crate::Result;
 
@@ -32,9 +32,9 @@ pub(super) struct Delivery {
 
 impl Transport {
     pub(super) fn new(endpoint: &Endpoint, options: &Options) -> Result<Self> {
-        Ok(match endpoint.scheme() {
-            Scheme::Http | Scheme::Https => Self::Http(http::Http::new(endpoint, options)?),
-            Scheme::Ws | Scheme::Wss | Scheme::Ipc => Self::Socket(socket::Socket::new(endpoint, options)),
+        Ok(match endpoint.http() {
+            Some(way) => Self::Http(http::Http::new(endpoint, way, options)?),
+            None => Self::Socket(socket::Socket::new(endpoint, options)),
         })
     }
 
