@@ -11,6 +11,8 @@
 //! <archive>/transactions/market=<name>/<from>-<to>-<id>.parquet            transactions that matter, with their receipts
 //! <archive>/proofs/market=<name>/<from>-<to>-<id>.parquet                  what was found when logs were checked
 //! <archive>/tables/market=<name>/liquidations.parquet                      the market's liquidations, made from the above
+//! <archive>/perps/venue=<name>/<kind>/<from>-<to>-<id>.parquet             what a venue of perpetual futures said
+//! <archive>/perps/venue=<name>/rejects/empty-<id>.parquet                  what it said that could not be taken
 //! ```
 //!
 //! Invariants:
@@ -25,6 +27,7 @@ pub mod footer;
 pub mod head;
 pub mod liquidations;
 pub mod logs;
+pub mod perps;
 pub mod positions;
 pub mod proofs;
 pub mod publish;
@@ -70,10 +73,12 @@ pub enum Table {
     Transactions,
     /// One row per check of a range: [`proofs`].
     Proofs,
+    /// What venues of perpetual futures said: [`perps`].
+    Perps,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Liquidations,
         Self::Positions,
         Self::Rejects,
@@ -83,6 +88,7 @@ impl Table {
         Self::Reads,
         Self::Transactions,
         Self::Proofs,
+        Self::Perps,
     ];
 
     /// The tables of a synced market.
@@ -101,6 +107,7 @@ impl Table {
             Self::Reads => "reads",
             Self::Transactions => "transactions",
             Self::Proofs => "proofs",
+            Self::Perps => "perps",
         }
     }
 }
@@ -292,6 +299,9 @@ impl Writer {
             }
         }
         publish::sweep(&archive.reconciliations_folder())?;
+        for folder in archive.perps_folders() {
+            publish::sweep(&folder)?;
+        }
         for market in archive.markets()? {
             for table in Table::OF_A_MARKET {
                 publish::sweep(&archive.market_folder(&market, table))?;
