@@ -65,7 +65,9 @@ impl Distortion {
             Self::OnePerSecond => "at most one liquidation of a contract is told a second: totals are too low",
             Self::FromContracts => "turned into coins from contracts at the contract's size",
             Self::Halved => "the venue adds longs and shorts up; halved to one side",
-            Self::SidesUnstated => "the venue does not say whether it counts one side or both; taken as one",
+            Self::SidesUnstated => {
+                "the venue does not say whether it counts one side or both; taken as one, which is the most it can be"
+            }
             Self::TimeOfHearing => "the venue states no time; the time of hearing it stands instead",
             Self::NotTraded => "the price is not that of a trade, and the value is at that price",
             Self::PartOfAccounts => "only the accounts asked about are seen",

@@ -1,8 +1,9 @@
 //! What Hyperliquid says of its perpetual contracts and of the accounts that hold them.
 //!
 //! Source: hyperliquid.gitbook.io/hyperliquid-docs, *For developers, API*: *Info endpoint*, *Perpetuals*, *Websocket*; *Trading*: *Margin
-//! tiers*. Traps: the state of contracts carries no time; nothing says which sides open interest counts; there is no public list of
-//! liquidations, but fills that close one say so.
+//! tiers*. Traps: the state of contracts carries no time; the documents do not say which sides open interest counts, some who run nodes
+//! say both and others one, so what is taken for one side's here is the most it can be; there is no public list of liquidations, but
+//! fills that close one say so.
 
 use protocol::perp::{
     Counting, Distortion, Distortions, Funding, Instrument, Kind, Liquidation, Margin, Measure, Observation, Observed,

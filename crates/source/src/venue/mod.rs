@@ -3,7 +3,7 @@
 //! * [`binance`], [`bybit`], [`okx`], [`hyperliquid`]: each venue's replies and messages as text, and what they say. Pure functions of the
 //!   text: a row that cannot be taken is a [`Reject`] beside the rest, a reply that cannot be read is an [`Unread`], and nothing panics;
 //! * [`Client`]: asking over HTTP, politely, with what rarely changes kept on disk;
-//! * [`snapshot()`]: all that a venue tells of a coin, and what could not be had;
+//! * [`snapshot()`]: all that a venue tells of a coin, and what could not be had; [`accounts`]: the positions of accounts that are public;
 //! * [`stream`]: what venues say as it happens, with the times in which nothing was heard.
 //!
 //! What this module does not do: it computes nothing from what is said, beyond turning sizes into coins.
@@ -24,6 +24,6 @@ mod wire;
 
 pub use client::{Client, Failure, Options};
 pub use places::Places;
-pub use snapshot::{Interval, Missing, Snapshot, Window, snapshot};
+pub use snapshot::{Accounts, Interval, Missing, Snapshot, Window, accounts, snapshot};
 pub(crate) use wire::shortened as shown;
 pub use wire::{Parsed, Reject, Unread};

@@ -579,3 +579,31 @@ fn what_answers_a_subscription_or_a_ping_says_nothing() {
     let foreign = bybit::message(&[bybit_linear()], sample("bybit liquidations").body.as_bytes(), NOW).unwrap();
     assert_eq!((foreign.rows.len(), foreign.foreign), (0, 2), "what was not asked about is counted");
 }
+
+/// The margin tiers of every contract of Binance, where the recorded data is at hand; it is no part of the repository.
+#[test]
+fn every_recorded_table_of_tiers_is_one_without_jumps() {
+    let beside = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let folder = std::env::var_os("TIDEGATE_DATA").map_or(beside, std::path::PathBuf::from);
+    let Ok(text) = std::fs::read(folder.join("margin_tiers/binance_usdm_2026-09.json")) else {
+        println!("skipped: no real data at {}; TIDEGATE_DATA names its folder", folder.display());
+        return;
+    };
+    let recorded: serde_json::Map<String, Value> = serde_json::from_slice(&text).unwrap();
+    let (mut read, mut continuous) = (0, 0);
+    for tiers in recorded.values() {
+        let brackets: Vec<&Value> = tiers.as_array().unwrap().iter().map(|tier| &tier["info"]).collect();
+        let reply = json!([{ "symbol": "BTCUSDT", "brackets": brackets }]).to_string();
+        let parsed = binance::tiers(&usdm(), reply.as_bytes(), NOW).unwrap();
+        assert_eq!(parsed.rejects, [], "{reply}");
+        let (_, table) = only!(parsed.rows, Tiers)[0];
+        let rows = table.tiers.rows();
+        assert_eq!(rows.len(), brackets.len());
+        let bare: Vec<_> =
+            rows.iter().map(|tier| (tier.floor, tier.maintenance_margin_rate, tier.max_leverage)).collect();
+        read += 1;
+        continuous += usize::from(Tiers::continuous(&bare).unwrap() == table.tiers);
+    }
+    println!("{read} tables of tiers read, {continuous} of them without a jump");
+    assert!(read > 900 && continuous * 100 >= read * 99, "{continuous} of {read}");
+}

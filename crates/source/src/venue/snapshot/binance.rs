@@ -63,10 +63,13 @@ pub(super) fn plan(instrument: &Instrument, window: &Window, now: TimeUs) -> Pla
         reply::depth(of, body, at)
     });
     let word = window.interval.word();
+    // COIN-M answers no question about more than 200 days.
+    let longest = if instrument.venue == Venue::BinanceCoinm { 200 * DAY_US } else { i64::MAX };
+    let rows = (longest / window.interval.us()).min(1_000);
     for (series, endpoint, what) in
         [(Series::Trade, "klines", "candles"), (Series::Mark, "markPriceKlines", "candles of the mark price")]
     {
-        for (from, to) in window.pages(1_000, window.interval.us()) {
+        for (from, to) in window.pages(rows, window.interval.us()) {
             let path =
                 format!("{base}/{endpoint}?symbol={symbol}&interval={word}&startTime={from}&endTime={to}&limit=1000");
             let (instrument, interval) = (instrument.clone(), window.interval.us());

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use protocol::perp::Instrument;
+use protocol::Address;
+use protocol::perp::{Instrument, Observation};
 use protocol::time::{HOUR_US, TimeUs};
+use protocol::venue::Venue;
 use serde_json::json;
 
 use super::super::client::{Ask, Client, Failure};
 use super::super::hyperliquid as reply;
+use super::super::wire::Reject;
 use super::{Known, Plan, Snapshot, Step, Window, limit};
 
 const KEPT: Duration = Duration::from_secs(6 * 3_600);
@@ -61,4 +64,35 @@ pub(super) fn plan(instrument: &Instrument, window: &Window, now: TimeUs) -> Pla
     let said = "Hyperliquid lists no liquidations; they are among the fills of the accounts concerned";
     plan.vain.push(("liquidations of the past", Failure::NotTold(said.to_owned())));
     plan
+}
+
+/// What Hyperliquid told of some accounts.
+#[derive(Debug, Clone, Default)]
+pub struct Accounts {
+    /// Their positions, account by account.
+    pub positions: Vec<Observation>,
+    /// Positions that could not be taken.
+    pub rejects: Vec<Reject>,
+    /// The accounts that could not be read, and why.
+    pub missing: Vec<(Address, Failure)>,
+}
+
+/// The positions of accounts on Hyperliquid, where every account's state is public: 300 a minute, which is half of what the venue allows.
+pub async fn accounts(client: &Client, accounts: &[Address]) -> Accounts {
+    let mut told = Accounts::default();
+    for account in accounts {
+        let ask = post(&json!({ "type": "clearinghouseState", "user": format!("{account:#x}") }), 2);
+        let parsed = match client.ask(Venue::Hyperliquid, &ask).await {
+            Ok(answer) => reply::positions(*account, &answer.body, answer.at).map_err(Failure::Unread),
+            Err(why) => Err(why),
+        };
+        match parsed {
+            Ok(parsed) => {
+                told.positions.extend(parsed.rows);
+                told.rejects.extend(parsed.rejects);
+            }
+            Err(why) => told.missing.push((*account, why)),
+        }
+    }
+    told
 }

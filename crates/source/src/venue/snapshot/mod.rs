@@ -14,6 +14,8 @@ use protocol::perp::{Candle, Instrument, Key, Observation, Observed, Price, Seri
 use protocol::time::{DAY_US, HOUR_US, SECOND_US, TimeUs};
 use protocol::venue::Venue;
 
+pub use self::hyperliquid::{Accounts, accounts};
+
 use super::client::{self, Ask, Client, Failure};
 use super::wire::{Parsed, Reject, Unread};
 

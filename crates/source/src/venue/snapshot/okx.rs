@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::perp::{Instrument, Series};
 use protocol::time::{HOUR_US, TimeUs};
 
-use super::super::client::{Ask, Client};
+use super::super::client::{Ask, Client, Failure};
 use super::super::okx as reply;
 use super::{Interval, Known, Plan, Reading, Said, Snapshot, Step, Window, get, limit, quoted};
 
@@ -88,5 +88,7 @@ pub(super) fn plan(instrument: &Instrument, window: &Window, now: TimeUs) -> Pla
             format!("/api/v5/public/funding-rate-history?instId={symbol}&before={before}&after={after}&limit=100");
         add(&mut plan, "funding", get(path, 2), reply::funding_history);
     }
+    let said = "OKX lists a hundred at a time; the latest are asked for".to_owned();
+    plan.vain.push(("liquidations before the latest hundred", Failure::NotTold(said)));
     plan
 }

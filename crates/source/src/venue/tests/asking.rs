@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use protocol::Address;
 use protocol::perp::{Kind, Observed, Series};
 use protocol::time::{HOUR_US, TimeUs};
 use protocol::venue::Venue;
 use serde_json::{Value, json};
 
 use super::decimal;
-use super::samples::{META, okx_linear};
+use super::samples::{ALL, META, okx_linear};
 use super::server::{Act, Server};
 use crate::venue::client::{self, Ask};
-use crate::venue::{Client, Failure, Interval, Missing, Options, Places, Snapshot, Unread, Window, snapshot};
+use crate::venue::{Client, Failure, Interval, Missing, Options, Places, Snapshot, Unread, Window, accounts, snapshot};
 
 fn ask(path: &str, keep: Option<Duration>) -> Ask {
     Ask { path: path.to_owned(), body: None, weight: 1, keep }
@@ -426,4 +427,26 @@ async fn a_past_longer_than_the_venue_keeps_is_said() {
         asked.iter().filter(|question| question.contains("openInterestHist")).map(|q| numbers(q).unwrap().0).min();
     assert!(earliest.unwrap() > hour(30 * 24), "and no more is asked for");
     assert_eq!(okx_linear().base, snapshot.coin);
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_read_leaves_the_others() {
+    let state = ALL.iter().find(|sample| sample.name == "hyperliquid account").unwrap().body;
+    let bad = Address::repeat_byte(2);
+    let server = Server::start(move |question, _| {
+        if question.contains(&format!("{bad:#x}")) { Act::Say("null".to_owned()) } else { Act::Say(state.to_owned()) }
+    })
+    .await;
+    let asked = [1, 2, 3].map(Address::repeat_byte);
+    let told = accounts(&server.client(), &asked).await;
+    let whose: Vec<Address> = told
+        .positions
+        .iter()
+        .filter_map(|row| {
+            let Observed::Position(position) = &row.fact else { return None };
+            Some(position.account)
+        })
+        .collect();
+    assert_eq!(whose, [asked[0], asked[0], asked[2], asked[2]]);
+    assert!(matches!(&told.missing[..], [(account, Failure::Unread(_))] if *account == bad), "{:?}", told.missing);
 }
