@@ -1,5 +1,6 @@
 //! Asking a venue that behaves, and one that does not.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use protocol::Address;
@@ -129,8 +130,10 @@ fn a_place_that_is_none_is_refused() {
     assert!(Client::new(&Places::default(), Options::default()).is_ok());
 }
 
+/// The moment some hours before this one began, in milliseconds; the same for as long as the tests run.
 fn hour(number: i64) -> i64 {
-    (client::now().0 / HOUR_US - number) * HOUR_US / 1_000
+    static THIS: LazyLock<i64> = LazyLock::new(|| client::now().0 / HOUR_US);
+    (*THIS - number) * HOUR_US / 1_000
 }
 
 fn numbers(question: &str) -> Option<(i64, i64)> {

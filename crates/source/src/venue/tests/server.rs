@@ -85,7 +85,7 @@ impl Server {
     /// Quick to give up and quick to try again.
     pub(crate) fn client_with(&self, options: Options) -> Client {
         let options = Options {
-            stall: Duration::from_millis(200),
+            stall: Duration::from_secs(1),
             backoff: Duration::from_millis(1),
             patience: Duration::from_secs(3),
             ..options
