@@ -7,7 +7,7 @@
 //! * `tick`: what one move of prices costs where everybody is watched, beside a full rescan;
 //! * `sync [--logs N]`: logs read from a node on this machine, into files and on into a book, beside cryo, with the floor of
 //!   merely going over the node's answers;
-//! * `fold`: from files to a book, stage by stage.
+//! * `fold`: from files to a book, stage by stage, with the floor of merely decoding the columns, and the book's memory.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ fn liquidations(options: &[String]) -> Result<()> {
     shell::run(
         shell::program(python)
             .arg(script("liquidations.py"))
-            .arg(shell::root().join("target/release/tidegate"))
+            .arg(shell::target().join("release/tidegate"))
             .arg(&folder)
             .arg(rows.to_string()),
     )
@@ -63,7 +63,7 @@ fn health() -> Result<()> {
     let folder = folder();
     let python = peers(&folder)?;
     shell::run(
-        shell::program(shell::root().join("target/release/bench-health"))
+        shell::program(shell::target().join("release/bench-health"))
             .env(contracts::VARIABLE, contracts)
             .arg(python)
             .arg(script("health.py"))
@@ -74,7 +74,7 @@ fn health() -> Result<()> {
 /// The part of it that stands alone.
 fn tick() -> Result<()> {
     build_health()?;
-    shell::run(shell::program(shell::root().join("target/release/bench-health")).arg("tick"))
+    shell::run(shell::program(shell::target().join("release/bench-health")).arg("tick"))
 }
 
 fn build_health() -> Result<()> {
@@ -108,11 +108,11 @@ fn build_sync() -> Result<()> {
 }
 
 fn bench_sync() -> PathBuf {
-    shell::root().join("target/release/bench-sync")
+    shell::target().join("release/bench-sync")
 }
 
 fn folder() -> PathBuf {
-    shell::root().join("target/bench")
+    shell::target().join("bench")
 }
 
 fn script(name: &str) -> PathBuf {

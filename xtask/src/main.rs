@@ -32,6 +32,9 @@ usage: cargo xtask <command>
                        speed as ratios against DuckDB in one run (10 million rows, some minutes)
   bench health         speed of health factors as ratios against the contracts, numpy and memory in one run
   bench tick           cost of one move of prices for a million watched accounts, beside a full rescan
+  bench sync [--logs N]
+                       logs read a CPU-second, raw and decoded, as ratios against cryo in one run, and the floor of JSON
+  bench fold           events folded a second from files to a book, stage by stage, the floor of Parquet, and memory
   registry [--check]   write the tables of tokens, chains and markets again, or compare them";
 
 fn main() -> ExitCode {

@@ -168,7 +168,7 @@ impl Prices {
         self.turn(place, sink);
         #[expect(clippy::wildcard_enum_match_arm, reason = "only these are about prices")]
         match &entry.statement {
-            Statement::Answer { answer, .. } | Statement::Transmitted { answer, .. } => {
+            Statement::Answer { answer, .. } => {
                 let Some(sources) = self.followers.get(&entry.by).cloned() else { return };
                 self.answers.insert(entry.by, *answer);
                 sources.into_iter().for_each(|source| self.retell_source(source, place, sink));

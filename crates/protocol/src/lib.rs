@@ -7,6 +7,7 @@
 //! * [`time`]: moments in microseconds and the civil calendar in UTC;
 //! * [`chain`] and [`token`]: names and decimals, from the embedded registry;
 //! * [`venue`]: positions in perpetual futures, and when each venue liquidates them;
+//! * [`perp`]: what those venues say of their contracts, and how far it can be believed;
 //! * [`liquidation`]: one liquidation call, as far as its source knew it;
 //! * [`event`]: the ordered log everything else is derived from;
 //! * [`standing`]: how a figure is known.
@@ -20,6 +21,7 @@ pub mod amount;
 pub mod chain;
 pub mod event;
 pub mod liquidation;
+pub mod perp;
 pub mod standing;
 pub mod time;
 pub mod token;

@@ -8,6 +8,7 @@
 //! * [`import`]: other people's files, re-expressed as rows of the archive;
 //! * [`proof`]: which logs a node left out, and how that shows;
 //! * [`sync`]: from a chain's nodes to the archive;
+//! * [`venue`]: what venues of perpetual futures publish;
 //! * [`spill`]: what must be remembered of a stream, in bounded memory;
 //! * [`error`]: what can go wrong, each with what, where and what to do.
 //!
@@ -24,5 +25,7 @@ mod quiet;
 pub mod rpc;
 pub mod spill;
 pub mod sync;
+pub mod venue;
+mod web;
 
 pub use error::{Error, Result};

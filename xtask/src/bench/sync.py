@@ -3,8 +3,15 @@
 usage: sync.py BINARY FOLDER LOGS CRYO
 
 The node is a process of its own that serves made-up logs of a lending market from memory; what it uses is nobody's.
-Times are CPU seconds (user and system) of the whole process that reads; wall times are printed beside them. The least of
-several runs counts. CRYO is what pip calls it; without pip or the package its lines are missing and said to be.
+Times are CPU seconds (user and system, all threads) of the whole process that reads, from its start to its end; wall
+times are printed beside them. Each reader runs several times, in turn with the others, and its least counts. CRYO is
+what pip calls it; without pip or the package its lines are missing and said to be, and so are the ratios.
+
+What is compared:
+
+* raw: every log as the node has it, in Parquet;
+* the commonest event decoded: one pass that asks for this event alone and decodes each;
+* every event decoded: cryo decodes one event in a pass, so it takes a pass for each; ours is one pass, and folds too.
 """
 
 import os
@@ -57,9 +64,19 @@ def size():
     return sum(map(os.path.getsize, files)) / 1e6
 
 
-def least(command):
-    runs = [result for result in (run(command) for _ in range(RUNS)) if result]
-    return tuple(min(column) for column in zip(*runs)) if runs else None
+def least(commands):
+    """The least of each figure of each reader; all of them run in turn, so that all share the weather.
+
+    A run that fails is told and does not count; None where all of them fail."""
+    runs = {name: [] for name in commands}
+    for number in range(RUNS):
+        for name, command in commands.items():
+            result = run(command)
+            if result is None:
+                print(f"  run {number + 1} of `{name}` failed and does not count", flush=True)
+            else:
+                runs[name].append(result)
+    return {name: tuple(map(min, zip(*results))) if results else None for name, results in runs.items()}
 
 
 def cryo_python():
@@ -87,45 +104,66 @@ for place, event in enumerate({events!r}):
     return [python, "-c", code]
 
 
-def show(name, result, logs, beside=None):
+def show(name, result, logs):
+    """Prints a reader's figures; its thousands of logs a CPU-second."""
     if result is None:
-        print(f"  {name:<44} skipped: it could not be had or failed")
+        print(f"  {name:<58} skipped: it could not be had or failed")
         return None
     wall, cpu, memory, disk = result
-    rate, a_million = logs / cpu / 1e3, memory * 1e6 / logs
-    ratios = "".join(f"{rate / other:8.2f} x" for other in beside or [])
-    print(f"  {name:<44} {rate:8.0f} {cpu:8.2f} {wall:8.2f} {memory:8.0f} {a_million:8.0f} {disk:8.1f} {ratios}", flush=True)
+    rate = logs / cpu / 1e3
+    print(f"  {name:<58} {rate:8.0f} {cpu:8.2f} {wall:8.2f} {memory:8.0f} {memory * 1e6 / logs:8.0f} {disk:8.1f}", flush=True)
     return rate
+
+
+def ratio(what, ours, theirs, target=""):
+    told = f"{ours / theirs:8.2f} x" if ours and theirs else "unknown: a side is missing"
+    print(f"  {what:<58} {told} {target}", flush=True)
 
 
 def main():
     node = subprocess.Popen([BINARY, "node", str(LOGS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        measure(*node.stdout.readline().split())
+        raw = measure(*node.stdout.readline().split())
     finally:
         node.stdin.close()
         node.wait()
         shutil.rmtree(OUT, ignore_errors=True)
-    subprocess.run([BINARY, "stages", OUT, str(LOGS)], check=True)
+    subprocess.run([BINARY, "stages", OUT, str(LOGS), str(raw)], check=True)
 
 
 def measure(url, first, last, logs, commonest):
+    """Prints all comparisons; our thousands of raw logs a CPU-second."""
     first, last, logs, commonest = int(first), int(last), int(logs), int(commonest)
-    print(f"{logs} logs of a node on this machine, {commonest} of the commonest event; the least of {RUNS} runs")
-    print("ratios are of logs a CPU-second, to cryo's lines in their order")
-    print(f"  {'':<44} {'k/CPU-s':>8} {'CPU s':>8} {'wall s':>8} {'MiB':>8} {'MiB/M':>8} {'MB disk':>8}")
+    commands = {
+        "ours: raw": [BINARY, "raw", url, str(last), OUT],
+        "ours: one": [BINARY, "commonest", url, str(last), OUT],
+        "ours: all": [BINARY, "folded", url, str(last), OUT],
+    }
     python = cryo_python()
-    raw = one = decoded = None
     if python:
         topics = subprocess.run([BINARY, "topics", *EVENTS], check=True, capture_output=True, text=True).stdout.split()
         events = list(zip(EVENTS, topics))
-        raw = least(cryo(python, url, first, last, [None]))
-        one = least(cryo(python, url, first, last, events[:1]))
-        decoded = least(cryo(python, url, first, last, events))
-    lines = [("raw", raw, logs), ("the commonest event decoded", one, commonest), ("every event decoded, one by one", decoded, logs)]
-    beside = [rate for rate in (show(f"cryo: {name}", result, count) for name, result, count in lines) if rate]
-    show("ours: raw", least([BINARY, "raw", url, str(last), OUT]), logs, beside)
-    show("ours: raw, every event decoded and folded", least([BINARY, "folded", url, str(last), OUT]), logs, beside)
+        commands["cryo: raw"] = cryo(python, url, first, last, [None])
+        commands["cryo: one"] = cryo(python, url, first, last, events[:1])
+        commands["cryo: all"] = cryo(python, url, first, last, events)
+    results = least(commands)
+    print(f"{logs} logs of a node on this machine, {commonest} of them of the commonest event; the least of {RUNS} runs")
+    print(f"  {'':<58} {'k/CPU-s':>8} {'CPU s':>8} {'wall s':>8} {'MiB':>8} {'MiB/M':>8} {'MB disk':>8}")
+    lines = [
+        ("cryo: raw", f"{CRYO}: raw", logs),
+        ("cryo: one", f"{CRYO}: the commonest event decoded", commonest),
+        ("cryo: all", f"{CRYO}: every event decoded, {len(EVENTS)} passes", logs),
+        ("ours: raw", "ours: raw", logs),
+        ("ours: one", "ours: the commonest event decoded", commonest),
+        ("ours: all", "ours: raw, every event decoded and folded, one pass", logs),
+    ]
+    rate = {name: show(text, results.get(name), count) for name, text, count in lines}
+    print("ratios of logs a CPU-second, ours to cryo's")
+    ratio("raw to raw", rate["ours: raw"], rate["cryo: raw"])
+    ratio("the commonest event decoded to the same", rate["ours: one"], rate["cryo: one"], "(target: 3 x)")
+    ratio("every event, raw, decoded and folded, to its decoded ones", rate["ours: all"], rate["cryo: all"], "(target: 3 x)")
+    ratio("the same to the commonest event decoded, its best", rate["ours: all"], rate["cryo: one"])
+    return rate["ours: raw"] or 0.0
 
 
 main()

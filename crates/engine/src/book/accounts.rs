@@ -1,6 +1,7 @@
 //! Who holds what: interned accounts in pages that are shared until somebody writes to them.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -37,8 +38,112 @@ pub struct Holding {
     pub borrowed: u128,
 }
 
+/// Holdings that stand with their account: most accounts have no more.
+const FEW: usize = 2;
+
+/// An account's holdings, in the pool's order. As long as they are few they stand with the account itself, and finding
+/// them costs no look elsewhere in memory.
+#[derive(Debug, Clone)]
+pub struct Holdings(Held);
+
+#[derive(Debug, Clone)]
+enum Held {
+    Few {
+        count: usize,
+        held: [Holding; FEW],
+    },
+    /// More than [`FEW`].
+    Many(Vec<Holding>),
+}
+
+impl Holdings {
+    const NONE: Self =
+        Self(Held::Few { count: 0, held: [Holding { reserve: ReserveId(0), supplied: 0, borrowed: 0 }; FEW] });
+
+    fn insert(&mut self, place: usize, holding: Holding) {
+        match &mut self.0 {
+            Held::Few { count, held } if *count < FEW => {
+                held.copy_within(place..*count, place + 1);
+                held[place] = holding;
+                *count += 1;
+            }
+            Held::Few { held, .. } => {
+                // Room for more than there are would be much of the memory of many accounts.
+                let mut many = Vec::with_capacity(FEW + 1);
+                many.extend_from_slice(held);
+                many.insert(place, holding);
+                self.0 = Held::Many(many);
+            }
+            Held::Many(many) => {
+                many.reserve_exact(1);
+                many.insert(place, holding);
+            }
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        match &mut self.0 {
+            Held::Few { count, held } => {
+                held.copy_within(place + 1..*count, place);
+                *count -= 1;
+            }
+            Held::Many(many) => {
+                many.remove(place);
+                if let Ok(held) = <[Holding; FEW]>::try_from(&**many) {
+                    self.0 = Held::Few { count: FEW, held };
+                }
+            }
+        }
+    }
+}
+
+impl Default for Holdings {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl Deref for Holdings {
+    type Target = [Holding];
+
+    #[inline]
+    fn deref(&self) -> &[Holding] {
+        match &self.0 {
+            Held::Few { count, held } => &held[..*count],
+            Held::Many(many) => many,
+        }
+    }
+}
+
+impl DerefMut for Holdings {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [Holding] {
+        match &mut self.0 {
+            Held::Few { count, held } => &mut held[..*count],
+            Held::Many(many) => many,
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Holdings {
+    type Item = &'a Holding;
+    type IntoIter = std::slice::Iter<'a, Holding>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl PartialEq for Holdings {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Holdings {}
+
 /// One account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Person {
     /// Its address.
     pub address: Address,
@@ -47,16 +152,12 @@ pub struct Person {
     /// A bit for each reserve that is switched on as collateral.
     pub collateral: u128,
     /// In the pool's order.
-    pub holdings: Vec<Holding>,
+    pub holdings: Holdings,
     /// Stable debt, which few ever had (to 3.1).
     pub stable: Option<Box<BTreeMap<ReserveId, StableDebt>>>,
 }
 
 impl Person {
-    fn new(address: Address) -> Self {
-        Self { address, e_mode: 0, collateral: 0, holdings: Vec::new(), stable: None }
-    }
-
     /// A scaled balance.
     #[must_use]
     #[inline]
@@ -74,8 +175,6 @@ impl Person {
             Ok(place) => place,
             Err(_) if scaled == 0 => return,
             Err(place) => {
-                // Most have one holding or two, and of many accounts room for more would be most of the memory.
-                self.holdings.reserve_exact(1);
                 self.holdings.insert(place, Holding { reserve, supplied: 0, borrowed: 0 });
                 place
             }
@@ -119,10 +218,13 @@ fn bit(reserve: ReserveId) -> u128 {
     1_u128.checked_shl(u32::from(reserve.0)).unwrap_or(0)
 }
 
+/// Accounts side by side; behind the last there are empty ones.
+type Page = [Person; PAGE];
+
 /// All accounts. A clone shares everything and costs a pointer for each page.
 #[derive(Debug, Clone)]
 pub struct Accounts {
-    pages: Vec<Arc<Vec<Person>>>,
+    pages: Vec<Arc<Page>>,
     count: u32,
     /// Numbers of accounts by the hash of their address; the addresses are in the pages.
     index: Vec<Arc<HashTable<u32>>>,
@@ -137,7 +239,7 @@ impl Default for Accounts {
 /// The index follows from the pages.
 impl PartialEq for Accounts {
     fn eq(&self, other: &Self) -> bool {
-        self.pages == other.pages
+        self.count == other.count && self.pages == other.pages
     }
 }
 
@@ -167,7 +269,8 @@ fn place(id: u32) -> (usize, usize) {
     (id / PAGE, id % PAGE)
 }
 
-fn person(pages: &[Arc<Vec<Person>>], id: u32) -> &Person {
+#[inline]
+fn person(pages: &[Arc<Page>], id: u32) -> &Person {
     let (page, slot) = place(id);
     &pages[page][slot]
 }
@@ -197,8 +300,7 @@ impl Accounts {
     /// One of them.
     #[must_use]
     pub fn get(&self, id: AccountId) -> Option<&Person> {
-        let (page, slot) = place(id.0);
-        self.pages.get(page)?.get(slot)
+        (id.0 < self.count).then(|| person(&self.pages, id.0))
     }
 
     /// All of them, in the order in which they were first seen.
@@ -215,12 +317,10 @@ impl Accounts {
         }
         let id = self.count;
         if place(id).1 == 0 {
-            self.pages.push(Arc::new(Vec::with_capacity(PAGE)));
-        }
-        if let Some(page) = self.pages.last_mut() {
-            Arc::make_mut(page).push(Person::new(*address));
+            self.pages.push(Arc::new(std::array::from_fn(|_| Person::default())));
         }
         self.count += 1;
+        self.person_mut(AccountId(id)).address = *address;
         let pages = &self.pages;
         let rehash = |id: &u32| self::hash(&person(pages, *id).address);
         Arc::make_mut(&mut self.index[shard(hash)]).insert_unique(hash, id, rehash);
@@ -235,9 +335,7 @@ impl Accounts {
             if let Ok(entry) = Arc::make_mut(&mut self.index[shard(hash)]).find_entry(hash, |known| *known == id) {
                 entry.remove();
             }
-            if let Some(page) = self.pages.last_mut() {
-                Arc::make_mut(page).pop();
-            }
+            *self.person_mut(AccountId(id)) = Person::default();
             if place(id).1 == 0 {
                 self.pages.pop();
             }
@@ -304,6 +402,36 @@ mod tests {
         }
         assert!(accounts == whole);
         assert!((0..200).all(|number| accounts.find(&address(number)) == Some(AccountId(number))));
+    }
+
+    /// Whatever is set in whatever order, an account holds what a map would, and equal accounts are equal values.
+    #[test]
+    fn holdings_are_those_of_a_map() {
+        let mut chance = 1_u64;
+        let mut draw = |below: u64| {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (chance >> 33) % below
+        };
+        let (mut person, mut map) = (Person::default(), BTreeMap::new());
+        let mut largest = 0;
+        for _ in 0..20_000 {
+            let reserve = ReserveId(u8::try_from(draw(5)).unwrap());
+            let (side, scaled) = (if draw(2) == 0 { Side::Supply } else { Side::Debt }, u128::from(draw(3)));
+            person.set_scaled(reserve, side, scaled);
+            let (supplied, borrowed) = map.entry(reserve).or_insert((0, 0));
+            *(if side == Side::Supply { supplied } else { borrowed }) = scaled;
+            map.retain(|_, held| *held != (0, 0));
+            let expected = map.iter().map(|(reserve, held)| (*reserve, held.0, held.1));
+            assert!(person.holdings.iter().map(|held| (held.reserve, held.supplied, held.borrowed)).eq(expected));
+            let mut anew = Person::default();
+            for held in &person.holdings {
+                anew.set_scaled(held.reserve, Side::Debt, held.borrowed);
+                anew.set_scaled(held.reserve, Side::Supply, held.supplied);
+            }
+            assert_eq!(anew, person);
+            largest = largest.max(map.len());
+        }
+        assert!(largest > FEW + 1, "both ways to keep them were taken");
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Book {
             Statement::BaseCurrency { currency, unit } => {
                 Arc::make_mut(&mut self.ground.oracles).entry(here.by).or_default().base = Some((*currency, *unit));
             }
-            Statement::Answer { answer, .. } | Statement::Transmitted { answer, .. } => {
+            Statement::Answer { answer, .. } => {
                 Arc::make_mut(&mut self.ground.answers).insert(here.by, *answer);
             }
             Statement::Runs { implementation, revision, transfers } => {

@@ -122,7 +122,9 @@ impl Part {
     /// says at how many places. Whom it cannot clear goes to `suspects`, which is overwritten.
     pub(super) fn look(&mut self, factors: &Factors, words: &mut Vec<u16>, suspects: &mut Vec<u32>) -> usize {
         let reach = self.reach(factors);
-        let first = self.bounds.partition_point(|bound| f64::from(*bound) <= reach);
+        // From the end, where they stand whom it may have reached: few, and all of them are looked at.
+        let passed = self.bounds.iter().rposition(|bound| f64::from(*bound) <= reach);
+        let first = passed.map_or(0, |last| last + 1);
         words.clear();
         self.blocks.evaluate_from(first, factors, words);
         suspects.clear();
@@ -147,8 +149,11 @@ impl Part {
         for filed in &self.filed {
             let now = self.term(factors, filed.param, filed.is_collateral);
             let [from, to] = [filed.term.factor, now.factor].map(f64::from);
-            let slack = f64::from(now.slack) / f64::from(filed.term.slack) / SLACKENING;
             let ratio = if from == to { 1.0 } else { to / from };
+            // Interest moves factors alone, and divisions are most of what is computed here.
+            let is_slack_kept = now.slack == filed.term.slack && now.slack.is_finite();
+            let slack =
+                if is_slack_kept { 1.0 } else { f64::from(now.slack) / f64::from(filed.term.slack) } / SLACKENING;
             let is_known = to.is_finite() && slack.is_finite() && (0.0..=GROWTH).contains(&ratio);
             if !is_known {
                 return NONE;

@@ -286,8 +286,6 @@ pub enum Statement {
     BaseCurrency { currency: Address, unit: U256 },
     /// A feed's new answer.
     Answer { answer: I256, round: U256, updated: U256 },
-    /// The same in the words of Chainlink's off-chain reporting (`NewTransmission`), with who brought it.
-    Transmitted { answer: I256, round: U256, transmitter: Address },
 
     // Proxies.
     /// A proxy got another implementation.

@@ -278,14 +278,11 @@ fn addend(exponent: u8, rounding: Rounding) -> u128 {
 fn pow10_mul_div(a: U256, exponent: u8, b: U256, rounding: Rounding) -> Checked<U256> {
     let power = POW10[usize::from(exponent)];
     if let (Some(a), Some(b)) = (narrow(a), narrow(b))
-        && let Some(product) = a.checked_mul(power)
+        && let Some((quotient, remainder)) = Product::of(a, power).div_rem(b)
     {
-        let half = b >> 1;
         // Half up: q + 1 where the remainder reaches what half a divisor, rounded down, lacks to a whole one.
-        let quotient = product.checked_div(b).ok_or(MathError::DivisionByZero)?;
-        let remainder = product.wrapping_sub(quotient.wrapping_mul(b));
         let up = match rounding {
-            Rounding::HalfUp => remainder >= b.wrapping_sub(half),
+            Rounding::HalfUp => remainder >= b.wrapping_sub(b >> 1),
             Rounding::Floor => false,
             Rounding::Ceil => remainder != 0,
         };

@@ -1,8 +1,9 @@
-//! Products of 128-bit numbers and their division by powers of ten, without a 256-bit division.
+//! Products of 128-bit numbers and their division by powers of ten or by 128-bit numbers, without a 256-bit division.
 //!
 //! `10^k = 2^k * 5^k`, and `5^27 < 2^63`: a division by up to `10^27` is a shift and a division by one 64-bit word,
 //! which a precomputed reciprocal turns into two multiplications a word (Möller and Granlund, "Improved division by
-//! invariant integers", 2011, algorithm 4).
+//! invariant integers", 2011, algorithm 4). A division by two words takes its reciprocal from one division of the
+//! machine (algorithm 6), and then three multiplications a word (algorithm 5).
 
 /// The largest power of ten that [`Product::div_pow10`] divides by; also a ray.
 pub(crate) const MAX_POW10: u8 = 27;
@@ -56,6 +57,64 @@ impl Divisor {
         let mut quotient = high(estimate).wrapping_add(1);
         let mut remainder = low_word.wrapping_sub(quotient.wrapping_mul(self.normalized));
         if remainder > low(estimate) {
+            quotient = quotient.wrapping_sub(1);
+            remainder = remainder.wrapping_add(self.normalized);
+        }
+        if remainder >= self.normalized {
+            quotient = quotient.wrapping_add(1);
+            remainder = remainder.wrapping_sub(self.normalized);
+        }
+        (quotient, remainder)
+    }
+}
+
+/// A divisor of two words, shifted up to fill them, and its reciprocal.
+#[derive(Clone, Copy)]
+struct Wide {
+    normalized: u128,
+    reciprocal: u64,
+}
+
+impl Wide {
+    /// For a divisor of which the highest bit is set.
+    #[inline]
+    fn of(normalized: u128) -> Self {
+        let (d1, d0) = (high(normalized), low(normalized));
+        // floor((2^128 - 1) / d1) - 2^64, as a dividend whose quotient has one word. The highest word is not zero.
+        let dividend = (widen(!d1) << 64) | widen(u64::MAX);
+        let mut reciprocal = low(dividend.checked_div(widen(d1)).unwrap_or(0));
+        let mut rest = d1.wrapping_mul(reciprocal).wrapping_add(d0);
+        if rest < d0 {
+            reciprocal = reciprocal.wrapping_sub(1);
+            if rest >= d1 {
+                reciprocal = reciprocal.wrapping_sub(1);
+                rest = rest.wrapping_sub(d1);
+            }
+            rest = rest.wrapping_sub(d1);
+        }
+        let product = widen(reciprocal).wrapping_mul(widen(d0));
+        rest = rest.wrapping_add(high(product));
+        if rest < high(product) {
+            reciprocal = reciprocal.wrapping_sub(1);
+            if (widen(rest) << 64) | widen(low(product)) >= normalized {
+                reciprocal = reciprocal.wrapping_sub(1);
+            }
+        }
+        Self { normalized, reciprocal }
+    }
+
+    /// Quotient and remainder of `upper * 2^64 + low_word`, for an `upper` below the normalized divisor.
+    #[inline]
+    fn divide(self, upper: u128, low_word: u64) -> (u64, u128) {
+        let (d1, d0) = (high(self.normalized), low(self.normalized));
+        let estimate = widen(self.reciprocal).wrapping_mul(widen(high(upper))).wrapping_add(upper);
+        let mut quotient = high(estimate);
+        let top = low(upper).wrapping_sub(quotient.wrapping_mul(d1));
+        let mut remainder = ((widen(top) << 64) | widen(low_word))
+            .wrapping_sub(widen(d0).wrapping_mul(widen(quotient)))
+            .wrapping_sub(self.normalized);
+        quotient = quotient.wrapping_add(1);
+        if high(remainder) >= low(estimate) {
             quotient = quotient.wrapping_sub(1);
             remainder = remainder.wrapping_add(self.normalized);
         }
@@ -133,6 +192,23 @@ impl Product {
         let (low_word, _) = divisor.divide(remainder, n0 << up);
         Some((widen(high_word) << 64) | widen(low_word))
     }
+
+    /// Quotient and remainder by any divisor; `None` where that is zero or the quotient does not fit 128 bits.
+    #[inline]
+    pub(crate) fn div_rem(self, divisor: u128) -> Option<(u128, u128)> {
+        let [n0, n1, n2, n3] = self.0;
+        let (lower, upper) = ((widen(n1) << 64) | widen(n0), (widen(n3) << 64) | widen(n2));
+        if upper >= divisor {
+            return None;
+        }
+        let up = divisor.leading_zeros();
+        let carried = if up == 0 { 0 } else { lower >> 128_u32.wrapping_sub(up) };
+        let (upper, lower) = ((upper << up) | carried, lower << up);
+        let divisor = Wide::of(divisor << up);
+        let (high_word, remainder) = divisor.divide(upper, high(lower));
+        let (low_word, remainder) = divisor.divide(remainder, low(lower));
+        Some(((widen(high_word) << 64) | widen(low_word), remainder >> up))
+    }
 }
 
 /// Shifts four words right by fewer than 64 bits.
@@ -188,6 +264,34 @@ mod tests {
                 prop_assert_eq!(fast, slow, "({} * {} + {}) / 10^{}", a, b, addend, k);
                 let narrow = Product::of(a, b).plus(addend).div_pow10_narrow(k);
                 prop_assert_eq!(narrow, u128::try_from(slow).ok(), "({} * {} + {}) / 10^{}", a, b, addend, k);
+            }
+        }
+
+        /// The corrections of a quotient's estimate are rare where numbers are drawn at random, and sure where the divisor
+        /// or a product is a little off a power of two, or the dividend a little off a multiple of the divisor.
+        #[test]
+        fn division_by_128_bits_is_that_of_256_bits(
+            a in any_length(),
+            b in any_length(),
+            divisor in any_length(),
+            quotient in any_length(),
+            near in 0_u64..4,
+        ) {
+            for (a, b, divisor) in [
+                (a, b, divisor),
+                (a, b, a),
+                (a, b, b.wrapping_add(1)),
+                (quotient, divisor, divisor),
+                (quotient.wrapping_sub(u128::from(near)), divisor, divisor.wrapping_sub(u128::from(near))),
+                (a, divisor, (u128::MAX << 64) | u128::from(low(b))),
+                (a, divisor, (1 << 127) | u128::from(low(b))),
+            ] {
+                let product = U256::from(a) * U256::from(b);
+                let expected = (divisor != 0).then(|| product.div_rem(U256::from(divisor)));
+                let expected = expected.and_then(|(quotient, remainder)| {
+                    Some((u128::try_from(quotient).ok()?, u128::try_from(remainder).ok()?))
+                });
+                prop_assert_eq!(Product::of(a, b).div_rem(divisor), expected, "{} * {} / {}", a, b, divisor);
             }
         }
     }

@@ -11,7 +11,10 @@ use std::sync::{Arc, LazyLock};
 use arrow_array::builder::{
     BinaryBuilder, FixedSizeBinaryBuilder, TimestampMicrosecondBuilder, UInt32Builder, UInt64Builder,
 };
-use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch, TimestampMicrosecondArray, UInt32Array, UInt64Array};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, RecordBatch, TimestampMicrosecondArray, UInt32Array,
+    UInt64Array,
+};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::basic::Encoding;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
@@ -185,43 +188,135 @@ fn microseconds(second: u64) -> i64 {
     i64::try_from(second).unwrap_or(i64::MAX).saturating_mul(SECOND_US)
 }
 
-/// Reads the rows of a batch that are logs behind those that `logs` holds. Rows without a log index are no logs.
-pub(super) fn read_batch(path: &Path, batch: &RecordBatch, logs: &mut Logs) -> Result<()> {
-    let columns = Columns { path, batch };
-    let (block, time) = (columns.full::<UInt64Array>("block")?, columns.full::<TimestampMicrosecondArray>("time")?);
-    let block_hash = columns.full_bytes::<32>("block_hash")?;
-    let (_, transaction) = columns.bytes::<32>("transaction")?;
-    let transaction_index = columns.get::<UInt32Array>("transaction_index")?;
-    let log_index = columns.get::<UInt32Array>("log_index")?;
-    let (_, address) = columns.bytes::<20>("address")?;
-    let [a, b, c, d] = TOPICS.map(|name| columns.bytes::<32>(name));
-    let topics = [a?, b?, c?, d?];
-    let data = columns.get::<BinaryArray>("data")?;
-    let everything = topics.iter().all(|(column, _)| column.null_count() == 0);
-    for row in 0..batch.num_rows() {
-        if log_index.is_null(row) {
-            continue;
+/// Logs in columns, checked once and then read where they lie.
+#[derive(Debug, Clone)]
+pub(super) struct Rows {
+    block: UInt64Array,
+    time: TimestampMicrosecondArray,
+    block_hash: FixedSizeBinaryArray,
+    transaction: FixedSizeBinaryArray,
+    transaction_index: UInt32Array,
+    log_index: UInt32Array,
+    address: FixedSizeBinaryArray,
+    topics: [FixedSizeBinaryArray; MAX_TOPICS],
+    data: BinaryArray,
+}
+
+impl Rows {
+    /// The columns of a batch.
+    ///
+    /// # Errors
+    /// A column is absent, of another type, or has a hole that no log and no block may have.
+    pub(super) fn of_batch(path: &Path, batch: &RecordBatch) -> Result<Self> {
+        let columns = Columns { path, batch };
+        columns.full_bytes::<32>("block_hash")?;
+        columns.bytes::<32>("transaction")?;
+        columns.bytes::<20>("address")?;
+        for topic in TOPICS {
+            columns.bytes::<32>(topic)?;
         }
-        let mut held = [B256::ZERO; MAX_TOPICS];
+        let bytes = |name| columns.get::<FixedSizeBinaryArray>(name).cloned();
+        let [a, b, c, d] = TOPICS.map(bytes);
+        let rows = Self {
+            block: columns.full::<UInt64Array>("block")?.clone(),
+            time: columns.full::<TimestampMicrosecondArray>("time")?.clone(),
+            block_hash: bytes("block_hash")?,
+            transaction: bytes("transaction")?,
+            transaction_index: columns.get::<UInt32Array>("transaction_index")?.clone(),
+            log_index: columns.get::<UInt32Array>("log_index")?.clone(),
+            address: bytes("address")?,
+            topics: [a?, b?, c?, d?],
+            data: columns.get::<BinaryArray>("data")?.clone(),
+        };
+        if rows.time.values().iter().any(|time| *time < 0) {
+            return Err(damaged(path, "a time before 1970"));
+        }
+        Ok(rows)
+    }
+
+    /// The same, where every row must be a log.
+    ///
+    /// # Errors
+    /// As [`Rows::of_batch`], and where a row is none.
+    pub(super) fn of_logs(path: &Path, batch: &RecordBatch) -> Result<Self> {
+        let rows = Self::of_batch(path, batch)?;
+        let own: [&dyn Array; 5] =
+            [&rows.transaction, &rows.transaction_index, &rows.log_index, &rows.address, &rows.data];
+        if own.iter().any(|column| column.null_count() != 0) {
+            return Err(damaged(path, "a row is no log"));
+        }
+        Ok(rows)
+    }
+
+    /// Logs that lie elsewhere, as columns.
+    pub(super) fn copied(path: &Path, logs: &Logs) -> Result<Self> {
+        let mut columns = LogColumns::default();
+        logs.iter().for_each(|log| columns.push(&log));
+        let batch = RecordBatch::try_new(SCHEMA.clone(), columns.take());
+        Self::of_logs(path, &batch.expect("the columns fit the schema they were made for"))
+    }
+
+    /// How many there are.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.block.len()
+    }
+
+    /// Whether a row is a log; else it is a block.
+    pub(super) fn is_log(&self, row: usize) -> bool {
+        self.log_index.is_valid(row)
+    }
+
+    /// The place on the chain of a log.
+    #[inline]
+    pub(super) fn key(&self, row: usize) -> (u64, u32) {
+        (self.block.value(row), self.log_index.value(row))
+    }
+
+    /// The hash of a log's block.
+    #[inline]
+    pub(super) fn block_hash(&self, row: usize) -> B256 {
+        B256::new(cell(&self.block_hash, row))
+    }
+
+    /// A log, its topics put where they stand side by side.
+    #[inline]
+    pub(super) fn log<'a>(&'a self, row: usize, topics: &'a mut [B256; MAX_TOPICS]) -> Log<'a> {
         let mut count = 0;
-        for (column, values) in &topics {
-            if !everything && column.is_null(row) {
+        for (column, topic) in self.topics.iter().zip(topics.iter_mut()) {
+            if column.is_null(row) {
                 break;
             }
-            held[count] = B256::new(values[row]);
+            *topic = B256::new(cell(column, row));
             count += 1;
         }
-        logs.push(&Log {
-            block: block.value(row),
-            block_hash: B256::new(block_hash[row]),
-            time: u64::try_from(time.value(row) / SECOND_US).map_err(|_| damaged(path, "a time before 1970"))?,
-            transaction: B256::new(transaction[row]),
-            transaction_index: transaction_index.value(row),
-            log_index: log_index.value(row),
-            address: Address::new(address[row]),
-            topics: &held[..count],
-            data: data.value(row),
-        });
+        Log {
+            block: self.block.value(row),
+            block_hash: self.block_hash(row),
+            // Checked to be none before 1970.
+            time: (self.time.value(row) / SECOND_US).unsigned_abs(),
+            transaction: B256::new(cell(&self.transaction, row)),
+            transaction_index: self.transaction_index.value(row),
+            log_index: self.log_index.value(row),
+            address: Address::new(cell(&self.address, row)),
+            topics: &topics[..count],
+            data: self.data.value(row),
+        }
+    }
+}
+
+/// A row of a column that was checked to have `N` bytes a row.
+#[inline]
+fn cell<const N: usize>(column: &FixedSizeBinaryArray, row: usize) -> [u8; N] {
+    column.value_data().as_chunks::<N>().0[row]
+}
+
+/// Reads the rows of a batch that are logs behind those that `logs` holds. Rows without a log index are no logs.
+pub(super) fn read_batch(path: &Path, batch: &RecordBatch, logs: &mut Logs) -> Result<()> {
+    let rows = Rows::of_batch(path, batch)?;
+    let mut topics = [B256::ZERO; MAX_TOPICS];
+    for row in (0..rows.len()).filter(|row| rows.is_log(*row)) {
+        logs.push(&rows.log(row, &mut topics));
     }
     Ok(())
 }

@@ -12,6 +12,8 @@
 //! <archive>/proofs/market=<name>/<from>-<to>-<id>.parquet                  what was found when logs were checked
 //! <archive>/tables/market=<name>/liquidations.parquet                      the market's liquidations, made from the above
 //! <archive>/tables/market=<name>/prices.parquet                            what its oracle said, made from the same
+//! <archive>/perps/venue=<name>/<kind>/<from>-<to>-<id>.parquet             what a venue of perpetual futures said
+//! <archive>/perps/venue=<name>/rejects/empty-<id>.parquet                  what it said that could not be taken
 //! ```
 //!
 //! Invariants:
@@ -26,6 +28,7 @@ pub mod footer;
 pub mod head;
 pub mod liquidations;
 pub mod logs;
+pub mod perps;
 pub mod positions;
 pub mod prices;
 pub mod proofs;
@@ -74,10 +77,12 @@ pub enum Table {
     Proofs,
     /// One row per change of a price: [`prices`].
     Prices,
+    /// What venues of perpetual futures said: [`perps`].
+    Perps,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Liquidations,
         Self::Positions,
         Self::Rejects,
@@ -88,6 +93,7 @@ impl Table {
         Self::Transactions,
         Self::Proofs,
         Self::Prices,
+        Self::Perps,
     ];
 
     /// The tables of a synced market.
@@ -107,6 +113,7 @@ impl Table {
             Self::Transactions => "transactions",
             Self::Proofs => "proofs",
             Self::Prices => "prices",
+            Self::Perps => "perps",
         }
     }
 }
@@ -298,6 +305,9 @@ impl Writer {
             }
         }
         publish::sweep(&archive.reconciliations_folder())?;
+        for folder in archive.perps_folders() {
+            publish::sweep(&folder)?;
+        }
         for market in archive.markets()? {
             for table in Table::OF_A_MARKET {
                 publish::sweep(&archive.market_folder(&market, table))?;

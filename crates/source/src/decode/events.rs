@@ -14,7 +14,7 @@ use super::words::{Reject, Words};
 type Read = fn(&Words<'_>) -> Result<Say, Reject>;
 
 /// One event.
-struct Row {
+pub(super) struct Row {
     signature: &'static str,
     /// How many arguments are indexed, the name not counted.
     indexed: usize,
@@ -42,7 +42,7 @@ macro_rules! set {
     };
 }
 
-const TOKENS: [Row; 18] = [
+const TOKENS: [Row; 16] = [
     row("Mint(address,address,uint256,uint256,uint256)", 2, 3, |w| {
         Ok(Say::Minted { account: w.address(1)?, value: w.uint(2)?, increase: w.uint(3)?, index: w.wide(4)? })
     }),
@@ -100,14 +100,7 @@ const TOKENS: [Row; 18] = [
     row("AnswerUpdated(int256,uint256,uint256)", 2, 1, |w| {
         Ok(Say::Answer { answer: w.int(0)?, round: w.uint(1)?, updated: w.uint(2)? })
     }),
-    // `OffchainAggregator` of Chainlink's first off-chain reporting, and `OCR2Aggregator` of its second.
-    open("NewTransmission(uint32,int192,address,int192[],bytes,bytes32)", 1, 5, transmitted),
-    open("NewTransmission(uint32,int192,address,uint32,int192[],bytes,int192,bytes32,uint40)", 1, 8, transmitted),
 ];
-
-fn transmitted(w: &Words<'_>) -> Result<Say, Reject> {
-    Ok(Say::Transmitted { round: w.uint(0)?, answer: w.int(1)?, transmitter: w.address(2)? })
-}
 
 fn begun(token: TokenBegun) -> Say {
     Say::TokenBegun(Box::new(token))
@@ -309,26 +302,24 @@ const SLOTS: usize = 512;
 
 /// The rows by the hash of their signature.
 pub(super) struct Table {
-    /// A place in `rows` for each slot; a hash begins to look where its first bytes say, and goes on.
-    slots: Vec<Option<usize>>,
-    rows: Vec<(B256, &'static Row)>,
+    /// A hash begins to look where its first bytes say, and goes on.
+    slots: Vec<Option<(B256, &'static Row)>>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let all = TOKENS.iter().chain(&POOL).chain(&SETTINGS).chain(&MARKET);
-    let rows: Vec<(B256, &'static Row)> = all.map(|row| (keccak256(row.signature), row)).collect();
     let mut slots = vec![None; SLOTS];
-    for (place, (name, _)) in rows.iter().enumerate() {
-        let mut slot = first_slot(*name);
+    for row in TOKENS.iter().chain(&POOL).chain(&SETTINGS).chain(&MARKET) {
+        let name = keccak256(row.signature);
+        let mut slot = first_slot(&name);
         while slots[slot].is_some() {
             slot = (slot + 1) % SLOTS;
         }
-        slots[slot] = Some(place);
+        slots[slot] = Some((name, row));
     }
-    Table { slots, rows }
+    Table { slots }
 });
 
-fn first_slot(name: B256) -> usize {
+fn first_slot(name: &B256) -> usize {
     (usize::from(name[0]) << 1 | usize::from(name[1] & 1)) % SLOTS
 }
 
@@ -338,44 +329,51 @@ pub(super) fn table() -> &'static Table {
 
 impl Table {
     pub(super) fn topics(&self) -> BTreeSet<B256> {
-        self.rows.iter().map(|(name, _)| *name).collect()
+        self.slots.iter().flatten().map(|(name, _)| *name).collect()
     }
 
     /// The names of those whose signature begins so.
     pub(super) fn named(&self, beginnings: &[&str]) -> BTreeSet<B256> {
         let is_meant = |row: &Row| beginnings.iter().any(|beginning| row.signature.starts_with(beginning));
-        self.rows.iter().filter(|(_, row)| is_meant(row)).map(|(name, _)| *name).collect()
+        self.slots.iter().flatten().filter(|(_, row)| is_meant(row)).map(|(name, _)| *name).collect()
     }
 
-    fn find(&self, name: B256) -> Option<&'static Row> {
+    #[inline]
+    pub(super) fn find(&self, name: &B256) -> Option<&'static Row> {
         let mut slot = first_slot(name);
-        while let Some(place) = self.slots[slot] {
-            let (known, row) = &self.rows[place];
-            if *known == name {
-                return Some(row);
+        while let Some((known, row)) = &self.slots[slot] {
+            if known == name {
+                return Some(*row);
             }
             slot = (slot + 1) % SLOTS;
         }
         None
     }
+}
 
-    pub(super) fn read(&self, name: B256, indexed: &[B256], data: &[u8]) -> Result<Option<Say>, Reject> {
-        let Some(row) = self.find(name) else {
-            return Ok(None);
-        };
-        if indexed.len() != row.indexed {
-            return Err(Reject::Topics { found: indexed.len(), expected: row.indexed });
+impl Row {
+    /// The arguments of a log of this event, if it has its shape.
+    #[inline]
+    pub(super) fn arguments<'a>(&self, indexed: &'a [B256], data: &'a [u8]) -> Result<Words<'a>, Reject> {
+        if indexed.len() != self.indexed {
+            return Err(Reject::Topics { found: indexed.len(), expected: self.indexed });
         }
-        let expected = 32 * row.words;
-        let fits = if row.is_open { data.len() >= expected } else { data.len() == expected };
+        let expected = 32 * self.words;
+        let fits = if self.is_open { data.len() >= expected } else { data.len() == expected };
         if !fits {
             return Err(Reject::Length { found: data.len(), expected });
         }
-        (row.read)(&Words::of_log(indexed, data)).map(Some)
+        Ok(Words::of_log(indexed, data))
+    }
+
+    /// What a log with these arguments says.
+    #[inline]
+    pub(super) fn read(&self, words: &Words<'_>) -> Result<Say, Reject> {
+        (self.read)(words)
     }
 }
 
 #[cfg(test)]
 pub(super) fn shapes() -> impl Iterator<Item = (B256, usize, usize, &'static str)> {
-    TABLE.rows.iter().map(|(name, row)| (*name, row.indexed, row.words, row.signature))
+    TABLE.slots.iter().flatten().map(|(name, row)| (*name, row.indexed, row.words, row.signature))
 }

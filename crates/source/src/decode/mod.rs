@@ -22,6 +22,7 @@ use protocol::time::{SECOND_US, TimeUs};
 use crate::log::Log;
 
 pub use words::Reject;
+use words::Words;
 
 /// The first topics of every event that is read: what a filter asks for.
 #[must_use]
@@ -29,16 +30,11 @@ pub fn topics() -> BTreeSet<B256> {
     events::table().topics()
 }
 
-/// Those of them that tell which oracle and which source stand behind a price, and what feeds answered.
+/// Those of them that tell which oracle and which source stand behind a price, and what feeds answered. Chainlink's aggregators say each answer twice; `NewTransmission`
+/// has nothing more of a price and is ten times as long, so it is not read.
 #[must_use]
 pub fn price_topics() -> BTreeSet<B256> {
-    events::table().named(&[
-        "PriceOracleUpdated(",
-        "AssetSourceUpdated(",
-        "BaseCurrencySet(",
-        "AnswerUpdated(",
-        "NewTransmission(",
-    ])
+    events::table().named(&["PriceOracleUpdated(", "AssetSourceUpdated(", "BaseCurrencySet(", "AnswerUpdated("])
 }
 
 /// What a log says; `None` where it is no event of ours.
@@ -46,10 +42,7 @@ pub fn price_topics() -> BTreeSet<B256> {
 /// # Errors
 /// It has the name of one of ours and another shape.
 pub fn statement(log: &Log<'_>) -> Result<Option<Statement>, Reject> {
-    let Some((name, indexed)) = log.topics.split_first() else {
-        return Ok(None);
-    };
-    events::table().read(*name, indexed, log.data)
+    row(log)?.map(|(row, words)| row.read(&words)).transpose()
 }
 
 /// A log as an event of the market `source`; `None` where it is no event of ours.
@@ -57,14 +50,28 @@ pub fn statement(log: &Log<'_>) -> Result<Option<Statement>, Reject> {
 /// # Errors
 /// As [`statement`], and where its block's time is beyond any calendar.
 pub fn event(source: &Arc<str>, log: &Log<'_>) -> Result<Option<Event>, Reject> {
-    let Some(statement) = statement(log)? else {
+    let Some((row, words)) = row(log)? else {
         return Ok(None);
     };
+    let time = time(log.time)?;
+    // Read where it will stand: an event is moved as seldom as can be.
     Ok(Some(Event {
         at: Cursor { source: Arc::clone(source), height: log.block, index: u64::from(log.log_index) },
-        time: time(log.time)?,
-        fact: Fact::Market(Entry { by: log.address, transaction: log.transaction_index, statement }),
+        time,
+        fact: Fact::Market(Entry { by: log.address, transaction: log.transaction_index, statement: row.read(&words)? }),
     }))
+}
+
+/// Which event a log is, and its arguments, if it is one of ours.
+#[inline]
+fn row<'a>(log: &Log<'a>) -> Result<Option<(&'static events::Row, Words<'a>)>, Reject> {
+    let Some((name, indexed)) = log.topics.split_first() else {
+        return Ok(None);
+    };
+    let Some(row) = events::table().find(name) else {
+        return Ok(None);
+    };
+    row.arguments(indexed, log.data).map(|words| Some((row, words)))
 }
 
 /// An answer of a contract at the end of a block, as an event: it stands behind all of the block's logs.

@@ -10,6 +10,22 @@ fn word(number: u64) -> B256 {
     B256::from(U256::from(number))
 }
 
+fn read(name: B256, indexed: &[B256], data: &[u8]) -> Result<Option<Statement>, Reject> {
+    let topics = [&[name], indexed].concat();
+    let log = Log {
+        block: 1,
+        block_hash: B256::ZERO,
+        time: 1,
+        transaction: B256::ZERO,
+        transaction_index: 0,
+        log_index: 0,
+        address: Default::default(),
+        topics: &topics,
+        data,
+    };
+    statement(&log)
+}
+
 /// Every event of the table with the right shape: arguments of 1 are an address, a flag, a share, anything.
 #[test]
 fn every_event_is_read_and_no_shape_but_its_own() {
@@ -17,11 +33,11 @@ fn every_event_is_read_and_no_shape_but_its_own() {
     for (name, indexed, words, signature) in events::shapes() {
         let indexed: Vec<B256> = vec![word(1); indexed];
         let data = word(1).repeat(words);
-        assert!(matches!(events::table().read(name, &indexed, &data), Ok(Some(_))), "{signature}");
+        assert!(matches!(read(name, &indexed, &data), Ok(Some(_))), "{signature}");
         let more: Vec<B256> = vec![word(1); indexed.len() + 1];
-        assert!(matches!(events::table().read(name, &more, &data), Err(Reject::Topics { .. })), "{signature}");
+        assert!(matches!(read(name, &more, &data), Err(Reject::Topics { .. })), "{signature}");
         if let Some(short) = data.get(1..) {
-            assert!(matches!(events::table().read(name, &indexed, short), Err(Reject::Length { .. })), "{signature}");
+            assert!(matches!(read(name, &indexed, short), Err(Reject::Length { .. })), "{signature}");
         }
         seen += 1;
     }
@@ -44,22 +60,7 @@ fn names_are_the_chains() {
 
 #[test]
 fn what_does_not_fit_is_rejected_by_its_place() {
-    let read = |signature: &str, indexed: &[B256], data: &[u8]| {
-        let mut topics = vec![keccak256(signature)];
-        topics.extend(indexed);
-        let log = Log {
-            block: 1,
-            block_hash: B256::ZERO,
-            time: 1,
-            transaction: B256::ZERO,
-            transaction_index: 0,
-            log_index: 0,
-            address: Default::default(),
-            topics: &topics,
-            data,
-        };
-        statement(&log)
-    };
+    let read = |signature: &str, indexed: &[B256], data: &[u8]| read(keccak256(signature), indexed, data);
     let cap = "BorrowCapChanged(address,uint256,uint256)";
     let words = |numbers: &[U256]| numbers.iter().flat_map(U256::to_be_bytes::<32>).collect::<Vec<u8>>();
     let set = |said: Option<Statement>| match said {
@@ -73,36 +74,6 @@ fn what_does_not_fit_is_rejected_by_its_place() {
     let no_address = read(cap, &[B256::repeat_byte(1)], &words(&[U256::from(1), U256::from(2)]));
     assert_eq!(no_address, Err(Reject::Range { place: 0, holds: "an address" }));
     assert_eq!(read("Transfer(address,address,uint256)", &[word(1), word(2)], &words(&[U256::from(1)])), Ok(None));
-}
-
-/// Chainlink's two releases of off-chain reporting say the same in different words; their names are the chain's.
-#[test]
-fn a_transmission_gives_its_answer_its_round_and_who_brought_it() {
-    let minus = alloy_primitives::I256::try_from(-5).unwrap();
-    for (name, words) in [
-        ("f6a97944f31ea060dfde0566e4167c1a1082551e64b60ecb14d599a9d023d451", 9_usize),
-        ("c797025feeeaf2cd924c99e9205acb8ec04d5cad21c41ce637a38fb6dee6016a", 12),
-    ] {
-        let topics = [name.parse::<B256>().unwrap(), word(77)];
-        let mut data = [B256::from(minus.into_raw()), word(0xabc)].concat();
-        data.resize(32 * words, 0);
-        let log = Log {
-            block: 1,
-            block_hash: B256::ZERO,
-            time: 1,
-            transaction: B256::ZERO,
-            transaction_index: 0,
-            log_index: 0,
-            address: Default::default(),
-            topics: &topics,
-            data: &data,
-        };
-        let transmitter = protocol::Address::from_word(word(0xabc));
-        let expected = Statement::Transmitted { answer: minus, round: U256::from(77), transmitter };
-        assert_eq!(statement(&log), Ok(Some(expected)), "{name}");
-        assert!(price_topics().contains(&topics[0]));
-    }
-    assert_eq!(price_topics().len(), 7);
 }
 
 #[test]
@@ -129,13 +100,13 @@ proptest! {
         let names: Vec<_> = events::shapes().collect();
         let (name, count, words, _) = names[which % names.len()];
         let indexed: Vec<B256> = indexed.into_iter().map(B256::from).collect();
-        let _ = events::table().read(name, &indexed, &data);
+        let _ = read(name, &indexed, &data);
         // With the right shape and any values.
         let mut right = data;
         right.resize(32 * words, 0xff);
         let mut topics = indexed;
         topics.resize(count, B256::repeat_byte(0xff));
-        let read = events::table().read(name, &topics, &right);
+        let read = read(name, &topics, &right);
         prop_assert!(matches!(read, Ok(Some(_)) | Err(Reject::Range { .. })), "{read:?}");
         right.truncate(cut * 32 + 7);
         let _ = (reads::numbers(&right), reads::addresses(&right), reads::e_mode(&right), reads::account_data(&right));

@@ -104,14 +104,28 @@ impl Endpoint {
         self.scheme
     }
 
+    /// Whether it is reached by HTTP, and whether in the open.
+    pub(crate) fn http(&self) -> Option<crate::web::Way> {
+        match self.scheme {
+            Scheme::Http => Some(crate::web::Way { open: true, local: self.is_local() }),
+            Scheme::Https => Some(crate::web::Way { open: false, local: self.is_local() }),
+            Scheme::Ws | Scheme::Wss | Scheme::Ipc => None,
+        }
+    }
+
+    /// Whether it is a WebSocket.
+    pub(crate) fn is_web_socket(&self) -> bool {
+        matches!(self.scheme, Scheme::Ws | Scheme::Wss)
+    }
+
     /// Whether it is on this machine, where no proxy stands between.
-    pub(super) fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);
         self.scheme == Scheme::Ipc || name == "localhost" || name == "[::1]" || name.starts_with("127.")
     }
 
     /// A text from outside, made fit to be shown: without anything of the address that could be a key, in one line, and short.
-    pub(super) fn clean(&self, text: &str) -> String {
+    pub(crate) fn clean(&self, text: &str) -> String {
         let mut text = text.replace(&self.address, &self.host);
         for secret in self.secrets() {
             text = text.replace(&secret, "…");
@@ -162,7 +176,7 @@ impl Endpoint {
     }
 
     /// The address with whatever key is in it: for the transport alone.
-    pub(super) fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 }

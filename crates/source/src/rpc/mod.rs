@@ -21,7 +21,7 @@ mod lane;
 mod limits;
 mod logs;
 mod pool;
-mod room;
+pub(crate) mod room;
 mod round;
 #[cfg(test)]
 mod testing;

@@ -33,7 +33,7 @@ pub(super) struct Room {
 
 /// What a reply takes up, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     room: Arc<Room>,
     bytes: usize,
     long: Option<OwnedSemaphorePermit>,
@@ -89,7 +89,7 @@ impl Room {
 impl Held {
     /// Takes room for a reply that has come to so many bytes. It waits where that is more than its share and another one has
     /// the place for long ones.
-    pub(super) async fn grow(&mut self, bytes: usize) {
+    pub(crate) async fn grow(&mut self, bytes: usize) {
         if bytes > self.room.share && self.long.is_none() {
             // The semaphore lives as long as the room and is never closed.
             self.long = Arc::clone(&self.room.long).acquire_owned().await.ok();

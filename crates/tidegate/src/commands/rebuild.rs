@@ -7,8 +7,8 @@ use source::archive::definition::Definition;
 use source::archive::prices::KnownBy;
 use source::archive::synced::{self, Label, Synced};
 use source::archive::{Archive, MarketName, Table as ArchiveTable, Writer};
-use source::sync::transactions::WantedBlock;
 use source::sync::Syncer;
+use source::sync::transactions::WantedBlock;
 
 use super::say;
 use crate::args;

@@ -13,13 +13,13 @@ use protocol::event::{Event, Fact};
 use source::archive::logs::{LogReader, LogsFile, end_note};
 use source::archive::{Archive, MarketName, Scan, Table, Writer};
 use source::decode;
-use source::log::{Filter, Logs};
+use source::log::{Filter, Log, Logs};
 
 use crate::life::{self, Life};
-use crate::{cpu_seconds, heading, line, resident};
+use crate::{forget_peak, heading, line, peak, resident, thread_seconds};
 
 /// How often each stage runs; the best counts.
-const RUNS: usize = 3;
+const RUNS: usize = 5;
 
 /// So many that their memory can be told from all else.
 const MANY: u32 = 1_000_000;
@@ -44,9 +44,9 @@ pub(crate) fn report(folder: &Path) -> Result<()> {
 fn rate(count: u64, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..RUNS {
-        let begin = cpu_seconds();
+        let begin = thread_seconds();
         work()?;
-        best = best.min(cpu_seconds() - begin);
+        best = best.min(thread_seconds() - begin);
     }
     Ok(count as f64 / best / 1e6)
 }
@@ -58,12 +58,15 @@ fn case(folder: &Path, revision: Revision, accounts: u32, count: u64) -> Result<
     let files = archive.market_files(&market, Table::Logs)?;
     let rows: u64 = files.iter().map(source::archive::DataFile::rows).sum();
     heading(&format!(
-        "\nfold of {:.1} M logs of {people} accounts, {} (one thread, CPU time, best of {RUNS}), M events/s",
+        "\nfold of {:.1} M logs of {people} accounts, {} (one thread, CPU time, best of {RUNS})",
         rows as f64 / 1e6,
         revision.name()
     ));
-    let batches = rate(rows, || {
-        for chunk in Scan::of_all().in_batches_of(2_048).chunks(&files) {
+    if accounts == MANY {
+        memory(&archive, &market, revision, rows)?;
+    }
+    let parquet = rate(rows, || {
+        for chunk in Scan::of_all().in_batches_of(1_024).chunks(&files) {
             for batch in chunk.read()? {
                 black_box(batch?);
             }
@@ -71,43 +74,67 @@ fn case(folder: &Path, revision: Revision, accounts: u32, count: u64) -> Result<
         Ok(())
     })?;
     let reader = rate(rows, || {
-        let mut logs = LogReader::open(&archive, &market, 0, None)?;
-        while let Some(log) = logs.next_log()? {
+        each_log(&archive, &market, |log| {
             black_box(log.block);
-        }
-        Ok(())
+            Ok(())
+        })
     })?;
-    let mut logs = Logs::default();
-    LogReader::open(&archive, &market, 0, None)?.read_blocks(&mut logs, usize::MAX)?;
     let source: Arc<str> = Arc::from("bench");
-    let decoding = rate(rows, || {
-        for log in logs.iter() {
-            black_box(decode::event(&source, &log)?);
-        }
+    let decoder = rate(rows, || {
+        each_log(&archive, &market, |log| {
+            black_box(decode::event(&source, log)?);
+            Ok(())
+        })
+    })?;
+    let whole = rate(rows, || fold(&archive, &market, revision).map(drop))?;
+    line("Parquet alone, no row looked at (floor)", parquet, "M/s", &step(parquet, f64::INFINITY));
+    line("and read as logs, in order, checked", reader, "M/s", &step(reader, parquet));
+    line("and decoded", decoder, "M/s", &step(decoder, reader));
+    let beside = format!("{}; {:.2} of Parquet alone (target: 2 M/s)", step(whole, decoder), whole / parquet);
+    line("and folded: archive to book, all of it", whole, "M/s", &beside);
+    let mut events = Vec::new();
+    each_log(&archive, &market, |log| {
+        events.extend(decode::event(&source, log)?);
         Ok(())
     })?;
-    let events: Vec<Event> =
-        logs.iter().filter_map(|log| decode::event(&source, &log).transpose()).collect::<Result<_, _>>()?;
-    drop(logs);
-    // Before anything else was folded, or it would lie where that had lain.
-    let before = resident();
-    let book = apply(&events, revision)?;
-    let memory = resident().saturating_sub(before) as f64 / f64::from(book.snapshot().accounts.len());
-    drop(book);
     let floor = rate(rows, || {
         black_box(plain(&events));
         Ok(())
     })?;
     let applying = rate(rows, || apply(&events, revision).map(drop))?;
-    let whole = rate(rows, || fold(&archive, &market, revision).map(drop))?;
-    line("Parquet alone, no row looked at (floor of the reader)", batches, "M/s", "");
-    line("read as logs", reader, "M/s", &format!("{:.2} of its floor", reader / batches));
-    line("decoded, from memory", decoding, "M/s", "");
-    line("a balance added to in a plain map (floor of the fold)", floor, "M/s", "");
+    line("a balance added to in a plain map (floor of the fold)", floor, "M/s", "events lie in memory");
     line("folded, from memory", applying, "M/s", &format!("{:.2} of its floor", applying / floor));
-    line("archive to book, all of it", whole, "M/s", &format!("{:.2} of Parquet alone", whole / batches));
-    if accounts == MANY {
-        line("memory an account", memory, "bytes", "");
+    Ok(())
+}
+
+/// What a stage adds to the one before it.
+fn step(rate: f64, before: f64) -> String {
+    format!("{:>4.0} ns an event, {:>4.0} of them its own", 1e3 / rate, 1e3 / rate - 1e3 / before)
+}
+
+fn each_log(archive: &Archive, market: &MarketName, mut each: impl FnMut(&Log<'_>) -> Result<()>) -> Result<()> {
+    let mut logs = LogReader::open(archive, market, 0, None)?;
+    while let Some(log) = logs.next_log()? {
+        each(&log)?;
+    }
+    Ok(())
+}
+
+/// What a book takes, and what the way to it takes besides. Measured before anything else is folded, or it would lie where
+/// that had lain.
+fn memory(archive: &Archive, market: &MarketName, revision: Revision, rows: u64) -> Result<()> {
+    let before = resident();
+    let is_known = forget_peak();
+    let book = fold(archive, market, revision)?;
+    let peak = peak().saturating_sub(before) as f64;
+    let after = resident().saturating_sub(before) as f64;
+    let accounts = f64::from(book.snapshot().accounts.len());
+    line("memory of the book, an account", after / accounts, "bytes", &format!("{accounts} accounts"));
+    let mebibytes = |bytes: f64| bytes / f64::from(1 << 20);
+    let beside = "what a reader keeps of its batches included";
+    line("memory of the book, a million logs", mebibytes(after) * 1e6 / rows as f64, "MiB", beside);
+    if is_known {
+        line("the most on the way to it", mebibytes(peak), "MiB", &format!("{:.2} of what stays", peak / after));
     }
     Ok(())
 }
@@ -136,12 +163,12 @@ fn apply(events: &[Event], revision: Revision) -> Result<Book> {
 fn fold(archive: &Archive, market: &MarketName, revision: Revision) -> Result<Book> {
     let mut book = life::book(revision)?;
     let source: Arc<str> = Arc::from("bench");
-    let mut reader = LogReader::open(archive, market, 0, None)?;
-    while let Some(log) = reader.next_log()? {
-        if let Some(event) = decode::event(&source, &log)? {
+    each_log(archive, market, |log| {
+        if let Some(event) = decode::event(&source, log)? {
             book.apply(&event).map_err(|gap| anyhow!("{gap}"))?;
         }
-    }
+        Ok(())
+    })?;
     Ok(book)
 }
 

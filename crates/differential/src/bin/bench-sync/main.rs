@@ -36,11 +36,13 @@ fn run() -> Result<()> {
         ["node", logs] => node::serve(ACCOUNTS, logs.parse()?)?,
         ["raw", url, last_block, folder] => ingest::run(url, last_block.parse()?, Path::new(folder), false)?,
         ["folded", url, last_block, folder] => ingest::run(url, last_block.parse()?, Path::new(folder), true)?,
-        ["stages", folder, logs] => stages::report(Path::new(folder), ACCOUNTS, logs.parse()?)?,
+        ["commonest", url, last_block, folder] => ingest::commonest(url, last_block.parse()?, Path::new(folder))?,
+        ["stages", folder, logs, raw] => stages::report(Path::new(folder), ACCOUNTS, logs.parse()?, raw.parse()?)?,
         ["topics", ref events @ ..] => events.iter().for_each(|event| println!("{:#x}", topic(event))),
         ["fold", folder] => fold::report(Path::new(folder))?,
         _ => bail!(
-            "usage: bench-sync node LOGS | raw|folded URL BLOCK FOLDER | stages FOLDER LOGS | fold FOLDER | topics EVENT.."
+            "usage: bench-sync node LOGS | raw|folded|commonest URL BLOCK FOLDER | stages FOLDER LOGS RATE | fold FOLDER \
+             | topics EVENT.."
         ),
     }
     Ok(())
@@ -63,10 +65,32 @@ fn cpu_seconds() -> f64 {
     ticks.sum::<f64>() / 100.0
 }
 
+/// CPU seconds of this thread so far, to the nanosecond where the kernel tells them so.
+fn thread_seconds() -> f64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = told.split(' ').next().and_then(|field| field.parse::<f64>().ok());
+    nanoseconds.map_or_else(cpu_seconds, |nanoseconds| nanoseconds / 1e9)
+}
+
 /// Bytes of memory this process has now.
 fn resident() -> u64 {
+    status("VmRSS:")
+}
+
+/// The most it had since it began, or since that was forgotten.
+fn peak() -> u64 {
+    status("VmHWM:")
+}
+
+/// Begins to look for the most memory anew; says whether the kernel lets it.
+fn forget_peak() -> bool {
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
+/// A line of what the kernel tells of this process, in bytes.
+fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     1_024 * kilobytes.unwrap_or(0)
 }

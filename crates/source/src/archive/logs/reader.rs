@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use arrow_array::RecordBatch;
 use protocol::B256;
 
-use super::{complete_of, read_batch};
+use super::{Rows, complete_of};
 use crate::archive::head::Tail;
 use crate::archive::scan::damaged;
 use crate::archive::{Archive, Chunk, DataFile, MarketName, Scan, Span, Table};
 use crate::error::{Error, Result};
-use crate::log::{Log, Logs};
+use crate::log::{Log, Logs, MAX_TOPICS};
 
-/// Rows decoded at a time: few enough that hundreds of overlapping files stay small.
-const BATCH_ROWS: usize = 2_048;
+/// Rows decoded at a time: few enough that they and what is folded from them stay in the cache next to the processor, and
+/// that hundreds of overlapping files stay small.
+const BATCH_ROWS: usize = 1_024;
 
 /// A market's logs in the chain's order, from a block on.
 pub struct LogReader {
@@ -22,10 +23,10 @@ pub struct LogReader {
     waiting: VecDeque<Cursor>,
     /// Files being read, each with at least one log ahead.
     open: Vec<Cursor>,
-    /// Which of them is read until its next log reaches the bound.
+    /// Which of them is read.
     current: usize,
-    /// The next place at which another file has its say.
-    bound: (u64, u32),
+    /// How far it is read before another file has its say: a row of what it has at hand.
+    bound: usize,
     /// The last log's block, its hash, and the file that told it.
     seen: Option<(u64, B256, usize)>,
     /// The ends of files from the present block on: block, hash, file.
@@ -51,11 +52,13 @@ struct Cursor {
     chunks: VecDeque<Chunk>,
     batches: Option<Box<dyn Iterator<Item = Result<RecordBatch>> + Send>>,
     /// What was read of it last, and how much of that was handed out.
-    logs: Logs,
+    rows: Option<Rows>,
     next: usize,
     last: Option<(u64, u32)>,
     /// The first block asked for.
     since: u64,
+    /// The topics of the log that was handed out last.
+    topics: [B256; MAX_TOPICS],
 }
 
 impl LogReader {
@@ -70,15 +73,9 @@ impl LogReader {
         {
             let path = archive.market_folder(market, Table::Head).join(super::super::head::FILE_NAME);
             let cursor = Cursor {
-                file: reader.paths.len(),
-                from: first.number,
-                to: last.number,
-                chunks: VecDeque::new(),
-                batches: None,
-                logs: tail.logs().clone(),
                 next: tail.logs().iter().take_while(|log| log.block < from).count(),
-                last: None,
-                since: from,
+                rows: Some(Rows::copied(&path, tail.logs())?),
+                ..Cursor::new(reader.paths.len(), (first.number, last.number), VecDeque::new(), from)
             };
             for block in tail.blocks() {
                 let known = reader.ends.iter().find(|(end, hash, _)| *end == block.number && *hash != block.hash);
@@ -121,14 +118,11 @@ impl LogReader {
         }
         let scan = Scan::of_all().of_blocks(from, u64::MAX).in_batches_of(BATCH_ROWS);
         let waiting = files.iter().enumerate().filter_map(|(file, data)| {
-            let (first, to) = data.blocks()?;
             let chunks = scan.chunks(std::slice::from_ref(data)).into();
-            let logs = Logs::default();
-            Some(Cursor { file, from: first, to, chunks, batches: None, logs, next: 0, last: None, since: from })
+            Some(Cursor::new(file, data.blocks()?, chunks, from))
         });
         let waiting = waiting.collect();
-        let bound = (0, 0);
-        Ok(Self { waiting, open: Vec::new(), current: 0, bound, seen: None, ends: ends.into(), paths })
+        Ok(Self { waiting, open: Vec::new(), current: 0, bound: 0, seen: None, ends: ends.into(), paths })
     }
 
     /// The next log; `None` at the end.
@@ -136,17 +130,16 @@ impl LogReader {
     /// # Errors
     /// A file is damaged or says of itself what is not so; or two files contradict each other, then both are named.
     pub fn next_log(&mut self) -> Result<Option<Log<'_>>> {
-        let behind = |cursor: &Cursor, bound| cursor.key().is_none_or(|key| key >= bound);
-        if self.open.get(self.current).is_none_or(|cursor| behind(cursor, self.bound)) && !self.choose()? {
+        if self.open.get(self.current).is_none_or(|cursor| cursor.next >= self.bound) && !self.choose()? {
             return Ok(None);
         }
-        let Some((file, block, hash)) = self.open.get(self.current).and_then(Cursor::head) else {
+        let Some((file, (block, _), hash)) = self.open.get(self.current).and_then(Cursor::head) else {
             return Ok(None);
         };
         self.check_history(file, block, hash)?;
         let cursor = &mut self.open[self.current];
         cursor.next += 1;
-        Ok(cursor.logs.get(cursor.next - 1))
+        Ok(cursor.rows.as_ref().map(|rows| rows.log(cursor.next - 1, &mut cursor.topics)))
     }
 
     /// Adds the logs of whole blocks behind those that `logs` holds, until there are at least as many as asked for or no
@@ -173,8 +166,7 @@ impl LogReader {
 
     /// The block of the next log.
     fn peek(&mut self) -> Result<Option<u64>> {
-        let at_hand = self.open.get(self.current).and_then(Cursor::key).filter(|key| *key < self.bound);
-        if at_hand.is_none() && !self.choose()? {
+        if self.open.get(self.current).is_none_or(|cursor| cursor.next >= self.bound) && !self.choose()? {
             return Ok(None);
         }
         Ok(self.open.get(self.current).and_then(Cursor::key).map(|(block, _)| block))
@@ -190,13 +182,14 @@ impl LogReader {
                 (None, None) => return Ok(false),
                 (Some(lowest), next) if next.is_none_or(|next| lowest < next) => {
                     self.settle(lowest)?;
-                    self.bound = next.unwrap_or((u64::MAX, u32::MAX));
+                    let mut bound = next.unwrap_or((u64::MAX, u32::MAX));
                     let others = self.open.iter().enumerate().filter(|(place, _)| *place != self.current);
-                    self.bound = others.filter_map(|(_, cursor)| cursor.key()).fold(self.bound, Ord::min);
+                    bound = others.filter_map(|(_, cursor)| cursor.key()).fold(bound, Ord::min);
                     // A file whose batch ended in a repeat must show what it has next before others may run ahead.
                     if self.open.iter().any(|cursor| cursor.key().is_none()) {
-                        self.bound = self.bound.min((lowest.0, lowest.1.saturating_add(1)));
+                        bound = bound.min((lowest.0, lowest.1.saturating_add(1)));
                     }
+                    self.bound = self.open[self.current].rows_before(bound);
                     return Ok(true);
                 }
                 _ => self.open.extend(self.waiting.pop_front()),
@@ -211,7 +204,9 @@ impl LogReader {
         let repeats: Vec<usize> = holders.collect();
         for place in repeats {
             let (one, other) = (&self.open[first], &self.open[place]);
-            if one.logs.get(one.next) != other.logs.get(other.next) {
+            let mut topics = [[B256::ZERO; MAX_TOPICS]; 2];
+            let [one_topics, other_topics] = &mut topics;
+            if one.peek(one_topics) != other.peek(other_topics) {
                 let what = format!("holds another log {} of block {} than", key.1, key.0);
                 return Err(contradiction(&what, &self.paths[other.file], &self.paths[one.file]));
             }
@@ -252,28 +247,57 @@ impl LogReader {
 }
 
 impl Cursor {
-    /// The place of its next log, if it is at hand.
-    fn key(&self) -> Option<(u64, u32)> {
-        self.logs.key(self.next)
+    /// A file of these blocks, of which nothing was read.
+    fn new(file: usize, (from, to): (u64, u64), chunks: VecDeque<Chunk>, since: u64) -> Self {
+        let topics = [B256::ZERO; MAX_TOPICS];
+        Self { file, from, to, chunks, batches: None, rows: None, next: 0, last: None, since, topics }
     }
 
-    /// Its file, and the block of its next log.
-    fn head(&self) -> Option<(usize, u64, B256)> {
-        self.logs.get(self.next).map(|log| (self.file, log.block, log.block_hash))
+    /// What is at hand, if its next log is.
+    #[inline]
+    fn at_hand(&self) -> Option<&Rows> {
+        self.rows.as_ref().filter(|rows| self.next < rows.len())
+    }
+
+    /// The place of its next log, if it is at hand.
+    fn key(&self) -> Option<(u64, u32)> {
+        self.at_hand().map(|rows| rows.key(self.next))
+    }
+
+    /// Its file, the place of its next log, and the hash of that log's block.
+    #[inline]
+    fn head(&self) -> Option<(usize, (u64, u32), B256)> {
+        self.at_hand().map(|rows| (self.file, rows.key(self.next), rows.block_hash(self.next)))
+    }
+
+    /// Its next log.
+    fn peek<'a>(&'a self, topics: &'a mut [B256; MAX_TOPICS]) -> Option<Log<'a>> {
+        self.at_hand().map(|rows| rows.log(self.next, topics))
+    }
+
+    /// The first row at hand that does not stand before a place.
+    fn rows_before(&self, place: (u64, u32)) -> usize {
+        let Some(rows) = &self.rows else { return 0 };
+        let (mut before, mut end) = (self.next, rows.len());
+        while before < end {
+            let middle = before + (end - before) / 2;
+            if rows.key(middle) < place { before = middle + 1 } else { end = middle }
+        }
+        before
     }
 
     /// Reads a batch; `false` where there is none left.
     fn read_on(&mut self, path: &Path) -> Result<bool> {
         loop {
             if let Some(batch) = self.batches.as_mut().and_then(Iterator::next) {
-                self.logs.clear();
+                let rows = Rows::of_logs(path, &batch?)?;
                 self.next = 0;
-                read_batch(path, &batch?, &mut self.logs)?;
-                self.check(path)?;
+                self.check(path, &rows)?;
+                self.rows = Some(rows);
                 return Ok(true);
             }
             let Some(chunk) = self.chunks.pop_front() else {
-                self.logs.clear();
+                self.rows = None;
                 return Ok(false);
             };
             self.batches = Some(Box::new(chunk.read()?));
@@ -281,9 +305,8 @@ impl Cursor {
     }
 
     /// Checks that the rows are those the file says it has, and skips what lies before the first block asked for.
-    fn check(&mut self, path: &Path) -> Result<()> {
-        for place in 0..self.logs.len() {
-            let Some(key) = self.logs.key(place) else { break };
+    fn check(&mut self, path: &Path, rows: &Rows) -> Result<()> {
+        for key in (0..rows.len()).map(|row| rows.key(row)) {
             if key.0 < self.from || self.to < key.0 {
                 let what = format!("it holds a log of block {}, and says blocks {} to {}", key.0, self.from, self.to);
                 return Err(damaged(path, what));

@@ -322,6 +322,28 @@ fn a_file_that_is_not_what_its_place_name_or_footer_says_is_named() {
     assert!(message(filter_of(&files[0])).contains("which logs were asked for"));
 }
 
+/// The tail has rows that are blocks; a finished file has none, and no log is older than the clock.
+#[test]
+fn a_row_that_is_no_log_is_damage_where_all_must_be() {
+    let mut logs = Logs::default();
+    push(&mut logs, 1, 0, 3, 4);
+    let mut columns = LogColumns::default();
+    columns.push_block(1, 5, &hash_of(1));
+    logs.iter().for_each(|log| columns.push(&log));
+    let (path, schema) = (Path::new("some.parquet"), Arc::new(Schema::new(fields(true))));
+    let mut columns = columns.take();
+    let batch = RecordBatch::try_new(schema.clone(), columns.clone()).unwrap();
+    let rows = Rows::of_batch(path, &batch).unwrap();
+    assert_eq!([0, 1].map(|row| rows.is_log(row)), [false, true]);
+    assert_eq!(Some(rows.log(1, &mut [B256::ZERO; MAX_TOPICS])), logs.get(0));
+    assert!(message(Rows::of_logs(path, &batch)).contains("a row is no log"));
+    columns[1] = Arc::new(TimestampMicrosecondArray::from(vec![0, -1]).with_timezone("UTC"));
+    let batch = RecordBatch::try_new(schema, columns).unwrap();
+    assert!(message(Rows::of_batch(path, &batch)).contains("before 1970"));
+    let rows = Rows::copied(path, &logs).unwrap();
+    assert_eq!((rows.len(), rows.key(0)), (1, (1, 0)));
+}
+
 #[test]
 fn a_file_that_is_set_aside_is_missing_and_not_lost() {
     let place = place();

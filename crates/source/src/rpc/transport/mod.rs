@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Options;
-use super::endpoint::{Endpoint, Scheme};
+use super::endpoint::Endpoint;
 use super::fault::{Attempt, Fault};
 use super::room::{Held, Room};
 use crate::Result;
@@ -36,11 +36,9 @@ pub(super) struct Delivery {
 
 impl Transport {
     pub(super) fn new(endpoint: &Endpoint, options: &Options, room: &Arc<Room>) -> Result<Self> {
-        Ok(match endpoint.scheme() {
-            Scheme::Http | Scheme::Https => Self::Http(http::Http::new(endpoint, options, Arc::clone(room))?),
-            Scheme::Ws | Scheme::Wss | Scheme::Ipc => {
-                Self::Socket(socket::Socket::new(endpoint, options, Arc::clone(room)))
-            }
+        Ok(match endpoint.http() {
+            Some(way) => Self::Http(http::Http::new(endpoint, way, options, Arc::clone(room))?),
+            None => Self::Socket(socket::Socket::new(endpoint, options, Arc::clone(room))),
         })
     }
 

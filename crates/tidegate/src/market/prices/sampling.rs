@@ -105,9 +105,7 @@ impl Sampler {
 
     fn take(&mut self, event: &Event, above: &Above, keys: &mut BTreeSet<ReadKey>) {
         let Fact::Market(entry) = &event.fact else { return };
-        let (Statement::Answer { answer, .. } | Statement::Transmitted { answer, .. }) = &entry.statement else {
-            return;
-        };
+        let Statement::Answer { answer, .. } = &entry.statement else { return };
         let Some(spans) = above.spans.get(&entry.by) else { return };
         self.answers.insert(entry.by, *answer);
         let block = event.at.height;
