@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod import;
 pub(crate) mod import_logs;
 pub(crate) mod liquidations;
+pub(crate) mod map;
 pub(crate) mod markets;
 pub(crate) mod positions;
 pub(crate) mod rebuild;
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Import { what: args::Import::Logs(import) } => import_logs::run(&args.archive, import),
         Command::Sync(sync) => sync::run(&args.archive, sync),
         Command::Positions(positions) => positions::run(&args.archive, positions),
+        Command::Map(map) => map::run(&args.archive, map),
         Command::Verify(verify) => verify::run(&args.archive, verify),
         Command::Rebuild(rebuild) => rebuild::run(&args.archive, rebuild),
         Command::Datasets(output) => datasets::run(&args.archive, output),

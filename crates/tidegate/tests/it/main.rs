@@ -13,6 +13,8 @@ mod import_logs;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
+mod map;
+#[cfg(test)]
 mod markets;
 #[cfg(test)]
 mod nodes;

@@ -72,6 +72,22 @@ pub struct Market {
     pub anchor: Usd8,
     /// How its figures are known, at best.
     pub standing: Standing,
+    /// Which terms of liquidation are known; a figure that rests on others is missing.
+    pub knows: Knows,
+}
+
+/// Which terms of liquidation are known of a market.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Knows {
+    /// The bonus.
+    pub bonus: bool,
+    /// The protocol's share of it.
+    pub fee: bool,
+}
+
+impl Knows {
+    /// Both, as of every market whose configuration is known.
+    pub const ALL: Self = Self { bonus: true, fee: true };
 }
 
 /// Which prices move with the asset.

@@ -45,6 +45,7 @@ fn figures(index: &Index, at: &At, tally: &Tally) -> Figures {
         ids.map(|(id, amount)| market.worth(id, (*amount)?, at.level))
             .try_fold(0_i128, |sum, usd| sum.checked_add(usd?.0))
     };
+    let knows = market.knows;
     let is_member = |id: ReserveId| market.group.members.contains(id);
     let all = |_: ReserveId| true;
     let money = |at: usize| (tally.without_call == 0).then(|| i128::try_from(tally.money[at]).ok()).flatten();
@@ -54,10 +55,10 @@ fn figures(index: &Index, at: &At, tally: &Tally) -> Figures {
         sum(&tally.supplied, &is_member),
         sum(&tally.supplied, &all),
         money(0),
-        money(1),
-        money(2),
-        money(3),
-        money(4),
+        money(1).filter(|_| knows.bonus),
+        money(2).filter(|_| knows.bonus),
+        money(3).filter(|_| knows.fee),
+        money(4).filter(|_| knows.bonus && knows.fee),
     ]
 }
 

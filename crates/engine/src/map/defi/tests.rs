@@ -14,7 +14,7 @@ use protocol::amount::Usd8;
 use protocol::standing::Standing;
 use protocol::{Address, U256};
 
-use super::{By, Group, Holder, Index, Market, series};
+use super::{By, Group, Holder, Index, Knows, Market, series};
 use crate::map::{DebtClass, Levels, Quantity};
 
 /// Numbers that are counted, not drawn (SplitMix64).
@@ -95,6 +95,7 @@ fn market(revision: Revision, chance: &mut Chance) -> Market {
         group: Group { members: ReserveSet(0b11), base_moves: is_eth && chance.below(2) == 0 },
         anchor: Usd8(i128::from(usd[0])),
         standing: Standing::Exact,
+        knows: Knows::ALL,
     }
 }
 

@@ -156,6 +156,12 @@ impl Index {
         Some(Usd8(reached))
     }
 
+    /// What so many smallest units of a reserve are worth today.
+    #[must_use]
+    pub fn worth(&self, id: ReserveId, amount: u128) -> Option<Usd8> {
+        self.market.worth(id, amount, self.market.anchor)
+    }
+
     /// What an account holds, for a caller who wants its legs: reserve, collateral, debt, in smallest units.
     #[must_use]
     pub fn holdings(&self, id: u32) -> Vec<(ReserveId, u128, u128)> {

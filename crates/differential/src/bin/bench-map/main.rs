@@ -1,0 +1,36 @@
+//! How fast maps are made and asked.
+//!
+//! `cargo xtask bench map` builds and starts it. One thread; ratios are of this one process. Nothing here decides a test.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it reports to the person who runs it")]
+
+mod defi;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    match defi::report() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The least time of `runs`, in seconds, and what the last run gave.
+fn best<T>(runs: usize, mut work: impl FnMut() -> T) -> (f64, Option<T>) {
+    let (mut least, mut last) = (f64::INFINITY, None);
+    for _ in 0..runs {
+        let begin = Instant::now();
+        last = Some(work());
+        least = least.min(begin.elapsed().as_secs_f64());
+    }
+    (least, last)
+}
+
+/// A line: what, how much of which unit, and what that is beside something else.
+fn line(what: &str, figure: f64, unit: &str, beside: &str) {
+    let digits = if figure < 100.0 { 2 } else { 0 };
+    println!("  {what:<58} {figure:>9.digits$} {unit:<10} {beside}");
+}
