@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::builder::{
-    FixedSizeBinaryBuilder, StringDictionaryBuilder, TimestampMicrosecondBuilder, UInt16Builder, UInt64Builder,
+    FixedSizeBinaryBuilder, StringDictionaryBuilder, TimestampMicrosecondBuilder, UInt32Builder, UInt64Builder,
 };
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -36,8 +36,8 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("side", word(), false),
     ];
     fields.extend(leg_fields(""));
-    fields.push(Field::new("liquidation_threshold_bps", DataType::UInt16, true));
-    fields.push(Field::new("liquidation_bonus_bps", DataType::UInt16, true));
+    fields.push(Field::new("liquidation_threshold_bps", DataType::UInt32, true));
+    fields.push(Field::new("liquidation_bonus_bps", DataType::UInt32, true));
     fields.push(Field::new("standing", word(), false));
     Arc::new(Schema::new(fields))
 });
@@ -92,7 +92,7 @@ fn columns(time: TimeUs, standing: Standing, rows: &[Row]) -> Vec<ArrayRef> {
     let (mut chains, mut users) = (UInt64Builder::new(), FixedSizeBinaryBuilder::new(20));
     let (mut markets, mut versions, mut sides, mut standings) =
         (Words::new(), Words::new(), Words::new(), Words::new());
-    let (mut thresholds, mut bonuses) = (UInt16Builder::new(), UInt16Builder::new());
+    let (mut thresholds, mut bonuses) = (UInt32Builder::new(), UInt32Builder::new());
     let mut legs = LegColumns::default();
     for row in rows {
         times.append_value(time.0);
@@ -102,8 +102,8 @@ fn columns(time: TimeUs, standing: Standing, rows: &[Row]) -> Vec<ArrayRef> {
         users.append_value(row.user).expect("an address has 20 bytes");
         sides.append_value(if row.is_debt { "debt" } else { "collateral" });
         legs.push(Some(&row.leg));
-        thresholds.append_option(row.threshold_bps);
-        bonuses.append_option(row.bonus_bps);
+        thresholds.append_option(row.threshold_bps.map(u32::from));
+        bonuses.append_option(row.bonus_bps.map(u32::from));
         standings.append_value(standing.word());
     }
     let mut columns: Vec<ArrayRef> = vec![

@@ -137,12 +137,23 @@ fn the_recorded_book_of_loans_on_bitcoin_gives_its_figures() {
         let millions = |name: &str| usd8(row[name].as_str().unwrap()) / 100_000_000_000_000;
         (row["accounts"].as_u64().unwrap(), millions("debt"), millions("collateral"))
     };
-    println!(
-        "{:?}",
-        ["60160.00000000", "58240.00000000", "55040.00000000", "48000.00000000", "39680.00000000"].map(figures)
-    );
+    // The same from columns alone: the largest of each account's amounts, 0.78 of the collateral against the debt.
+    for (price, expected) in [
+        ("64000.00000000", (590, 558, 353)),
+        ("60160.00000000", (638, 611, 398)),
+        ("58240.00000000", (693, 658, 444)),
+        ("55040.00000000", (792, 725, 503)),
+        ("48000.00000000", (1_083, 970, 732)),
+        ("39680.00000000", (1_385, 1_534, 1_258)),
+        ("25600.00000000", (1_779, 1_870, 1_163)),
+    ] {
+        assert_eq!(figures(price), expected, "{price}");
+    }
     let debts: Vec<i128> = rows.iter().map(|row| usd8(row["debt"].as_str().unwrap())).collect();
     assert!(debts.is_sorted_by(|lower, higher| lower >= higher), "no fall makes a loan on bitcoin safer");
     let notes = report["notes"].to_string();
+    assert!(notes.contains("776 accounts owe something and hold nothing that the file names"), "{notes}");
+    // They owe something that nobody prices; what rounds to nothing is not owed.
+    assert!(notes.contains("243 accounts of"), "{notes}");
     assert!(notes.contains("Other collateral and other debt of these accounts"), "{notes}");
 }

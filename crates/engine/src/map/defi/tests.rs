@@ -108,7 +108,13 @@ fn holder(market: &Market, chance: &mut Chance) -> (u8, Vec<Leg>) {
         let price = f64::from(market.block.prices[usize::from(id.0)]) / f64::from(market.dollar);
         let amount = |chance: &mut Chance, odds: u64| {
             let tokens = size * (1 + chance.below(1_000)) as f64 / price * 10_f64.powi(decimals.into());
-            if chance.below(odds) == 0 { tokens as u128 } else { 0 }
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "positive, and far below 2^128"
+            )]
+            let units = tokens as u128;
+            if chance.below(odds) == 0 { units } else { 0 }
         };
         let (supplied, borrowed) = (amount(chance, 2) * 3, amount(chance, 3));
         if supplied + borrowed > 0 {

@@ -68,9 +68,18 @@ pub(super) fn lay(path: &std::path::Path, args: &args::Map, group: &Group) -> an
     if let Some((row, why)) = &read.first_reject {
         notes.push(format!("The first that cannot is row {row}, which {}.", text::printable(why)));
     }
-    let accounts = accounts(&read, &said, group)?;
+    let mut accounts = accounts(&read, &said, group)?;
+    let before = accounts.held.len();
+    accounts.held.retain(|_, held| held.values().any(|[supplied, _]| *supplied > 0));
+    let bare = before - accounts.held.len();
     let anchor = said.anchor(group, &accounts)?;
     let laid = market(path, args, group, &accounts, &said, anchor)?;
+    if bare > 0 {
+        notes.push(format!(
+            "{} accounts owe something and hold nothing that the file names; they are left out.",
+            text::count(bare as u64)
+        ));
+    }
     if accounts.differing > 0 {
         notes.push(format!(
             "{} amounts stand in several rows of one account and differ; the largest was taken.",
@@ -258,6 +267,7 @@ fn market(
         Index::new(Market { name, ..market.clone() }, holders)
     };
     let laid = Laid {
+        source: file.clone(),
         indexes: of_market.into_iter().map(index).collect(),
         addresses: (0_u32..).zip(accounts.held.keys().map(|(_, account)| *account)).collect(),
         symbols: kinds.iter().map(|kind| text::printable(&kind.symbol)).collect(),

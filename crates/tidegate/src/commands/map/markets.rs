@@ -39,7 +39,7 @@ pub(super) fn lay(archive: &Path, name: &str, block: Option<u64>, group: &Group)
         .map(ReserveId)
         .zip(&market.symbols)
         .zip(market.view.listed())
-        .filter(|((_, symbol), listed)| !listed.is_dropped && group.holds(symbol))
+        .filter(|((_, symbol), listed)| !listed.is_dropped && holds(group, symbol, listed.contracts.asset))
         .map(|((id, _), _)| id)
         .collect();
     let title = market.title("The map");
@@ -95,7 +95,13 @@ pub(super) fn lay(archive: &Path, name: &str, block: Option<u64>, group: &Group)
             Index::new(Market { standing, ..on_axis.clone() }, holders)
         })
         .collect();
-    Ok(Laid { indexes, addresses, symbols, notes, unvalued: without_legs, blind_spots: Vec::new() })
+    let source = market.name.to_string();
+    Ok(Laid { source, indexes, addresses, symbols, notes, unvalued: without_legs, blind_spots: Vec::new() })
+}
+
+/// Whether a token is of the group: by its symbol, or by the address that the user gave.
+fn holds(group: &Group, symbol: &str, asset: Address) -> bool {
+    group.holds(symbol) || group.members.iter().any(|name| name.parse::<Address>() == Ok(asset))
 }
 
 fn owes(person: &Person) -> bool {
@@ -120,7 +126,13 @@ fn dollar(market: &Priced) -> anyhow::Result<U256> {
 /// The asset's price in dollars, as the market's oracle has it.
 fn anchor(market: &Priced, group: &Group, dollar: U256) -> Option<Usd8> {
     let price = |name: &String| {
-        let place = market.symbols.iter().position(|symbol| symbol.eq_ignore_ascii_case(name))?;
+        let address = name.parse::<Address>().ok();
+        let listed = market.symbols.iter().zip(market.view.listed());
+        let mut places = listed.map(|(symbol, listed)| match address {
+            Some(address) => listed.contracts.asset == address,
+            None => symbol.eq_ignore_ascii_case(name),
+        });
+        let place = places.position(|is_it| is_it)?;
         market.block.prices.get(place).copied().filter(|price| !price.is_zero())
     };
     let price = group.price.iter().find_map(price)?;

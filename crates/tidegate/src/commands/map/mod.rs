@@ -32,6 +32,8 @@ const BPS: i128 = 10_000;
 
 /// One source on the axis.
 struct Laid {
+    /// What it is called.
+    source: String,
     /// Its accounts, by standing.
     indexes: Vec<Index>,
     /// Who they are.
@@ -109,7 +111,7 @@ fn lay(archive: &Path, args: &args::Map, group: &Group) -> anyhow::Result<(Vec<L
             notes.push(format!(
                 "{} accounts of {} owe something and are left out: they hold or owe what has no known price, or more than can be.",
                 text::count(left_out),
-                laid.indexes.first().map_or("a source", |index| &index.market().name)
+text::printable(&laid.source)
             ));
         }
     }
@@ -125,7 +127,7 @@ fn coverage(laid: &Laid) -> Coverage {
     let left_out = laid.unvalued + laid.indexes.iter().map(|index| index.unvalued() as u64).sum::<u64>();
     let all = seen as u64 + left_out;
     Coverage {
-        of: laid.indexes.first().map_or_else(|| "".into(), |index| index.market().name.clone()),
+        of: laid.source.as_str().into(),
         share: (all > 0).then(|| seen as f64 / all as f64),
         whole: "accounts that owe something".into(),
         blind_spots: laid.blind_spots.clone(),
