@@ -13,3 +13,4 @@
 pub mod book;
 pub mod health;
 pub mod liquidations;
+pub mod map;
