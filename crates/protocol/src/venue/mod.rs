@@ -7,8 +7,20 @@ use std::fmt;
 
 use rust_decimal::Decimal;
 
+pub mod binance;
+pub mod bybit;
+pub mod dydx;
+pub mod gmx;
+pub mod hyperliquid;
+mod margin;
+pub mod okx;
+mod surplus;
 pub mod tiers;
 
+pub use margin::{
+    Assumes, Leg, Liquidation, Margin, Opening, Others, Position, Quantity, Reach, Refusal, Rule, TieredBy, Valuation,
+    bankruptcy_price, liquidation_price, surplus_at,
+};
 pub use tiers::{Tier, Tiers, TiersError};
 
 /// A venue, with the rules by which it liquidates.

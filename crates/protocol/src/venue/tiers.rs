@@ -4,6 +4,9 @@ use std::fmt;
 
 use rust_decimal::Decimal;
 
+use super::Refusal;
+use super::surplus::{minus, times};
+
 /// One step of a venue's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tier {
@@ -17,6 +20,16 @@ pub struct Tier {
     pub deduction: Decimal,
     /// The highest leverage at which a position of this size may be opened.
     pub max_leverage: Decimal,
+}
+
+impl Tier {
+    /// `notional * rate - deduction`, in the unit of the notional.
+    ///
+    /// # Errors
+    /// [`Refusal::Overflow`].
+    pub fn maintenance_margin(&self, notional: Decimal) -> Result<Decimal, Refusal> {
+        minus(times(notional, self.maintenance_margin_rate)?, self.deduction)
+    }
 }
 
 /// A venue's table for one contract: at least one tier, from notional 0 on, rising.
@@ -113,5 +126,13 @@ impl Tiers {
     pub fn at(&self, notional: Decimal) -> &Tier {
         let above = self.0.partition_point(|tier| tier.floor <= notional);
         &self.0[above.saturating_sub(1)]
+    }
+
+    /// Maintenance margin of a position of this notional, in the same unit.
+    ///
+    /// # Errors
+    /// [`Refusal::Overflow`].
+    pub fn maintenance_margin(&self, notional: Decimal) -> Result<Decimal, Refusal> {
+        self.at(notional).maintenance_margin(notional)
     }
 }
