@@ -1,8 +1,10 @@
 //! Everything derived: deterministic folds over the ordered log, pure in (state, event).
 //!
-//! Modules stand in the order data flows. Today there are two rooms:
+//! Modules stand in the order data flows:
 //!
+//! * [`book`]: who holds and owes what in a lending market;
 //! * [`health`]: which of many accounts need no exact look under given prices;
+//! * [`map`]: what becomes liquidatable at each level of a coin's price;
 //! * [`liquidations`]: who was liquidated for how much, in groups, in bursts, and how concentrated it was.
 //!
 //! What this crate does not do: it reads no file and no clock, it draws no random numbers, and its results depend neither
