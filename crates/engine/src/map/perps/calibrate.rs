@@ -1,10 +1,13 @@
 //! What liquidations that happened tell about the leverages at which positions are held.
 //!
 //! What a candle swept is linear in the buckets' shares, so shares are fitted to liquidations without running the model again:
-//! `realised[t] ~ sum(v[b] * swept[t][b])` with `v >= 0`, where `v = liquidated * share`. The fit minimises the
-//! Kullback-Leibler divergence (the likelihood of Poisson counts) by the multiplicative update of Lee and Seung, 2001, equation
-//! (9), which keeps every `v` non-negative and never raises the divergence. The shares it starts from count as observations
-//! too, so a bucket that was never swept keeps its own.
+//! `realised[t] ~ sum(v[b] * swept[t][b])` with `v >= 0`. The fit minimises the Kullback-Leibler divergence (the likelihood of
+//! Poisson counts) by the multiplicative update of Lee and Seung, 2001, "Algorithms for non-negative matrix factorization",
+//! section 3, which keeps every `v` non-negative and never raises the divergence.
+//!
+//! The shares it starts from count as observations too, so that a bucket that was never swept keeps what it was given.
+//! Liquidations say nothing about coins that were never near one: what the fit leaves of the open interest goes to the buckets it
+//! says least about, in the proportions of the start.
 
 use super::estimated::Assumptions;
 use super::grid::count;
@@ -24,16 +27,35 @@ pub struct Observation {
 /// What a fit found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
-    /// Shares by bucket, which sum to 1.
-    pub shares: Vec<f64>,
-    /// Liquidated dollars for each dollar swept. Where open interest and liquidations are not of the same venues it holds
-    /// the ratio of their sizes too.
-    pub liquidated: f64,
-    /// The divergence left, for each dollar liquidated.
-    pub divergence: f64,
+    /// Dollars liquidated for each dollar swept by bucket, as if all open interest were in it: the bucket's share of the open
+    /// interest, where liquidations are all of those of the same venues.
+    pub rates: Vec<f64>,
     /// How much the observations say about a bucket, against what the start says: 0 for one that was never swept, towards 1
     /// for one that was often.
-    pub weight: Vec<f64>,
+    pub weights: Vec<f64>,
+    /// The divergence left, for each dollar liquidated.
+    pub divergence: f64,
+    start: Vec<f64>,
+}
+
+impl Fit {
+    /// Shares of the open interest, given how many dollars of it are liquidated on the liquidations' venues for one that is
+    /// on the open interest's (1 where they are the same and all are reported), and what of crossed coins is then
+    /// liquidated: 1, or more where even all of the open interest could not have lost as much.
+    #[must_use]
+    pub fn shares(&self, scale: f64) -> (Vec<f64>, f64) {
+        let known: Vec<f64> =
+            self.rates.iter().zip(&self.weights).map(|(rate, weight)| rate * weight / scale).collect();
+        let sum: f64 = known.iter().sum();
+        let unknown: f64 = self.start.iter().zip(&self.weights).map(|(share, weight)| share * (1.0 - weight)).sum();
+        if sum >= 1.0 || !(unknown > 0.0) {
+            return (known.iter().map(|share| share / sum).collect(), sum);
+        }
+        let left = (1.0 - sum) / unknown;
+        let weights = self.start.iter().zip(&self.weights);
+        let shares = known.iter().zip(weights).map(|(known, (start, weight))| known + left * start * (1.0 - weight));
+        (shares.collect(), 1.0)
+    }
 }
 
 /// Fits shares to observations. `strength` is how much the start counts, in units of all that was swept at a bucket on
@@ -64,12 +86,11 @@ pub fn shares(start: &[f64], strength: f64, observations: &[Observation]) -> Opt
             *v = (*v * ratio[bucket] + pseudo * first[bucket]) / (exposure[bucket] + pseudo);
         }
     }
-    let liquidated: f64 = v.iter().sum();
     Some(Fit {
         divergence: divergence(&v, observations) / realised,
-        weight: exposure.iter().map(|swept| swept / (swept + pseudo)).collect(),
-        shares: v.iter().map(|each| each / liquidated).collect(),
-        liquidated,
+        weights: exposure.iter().map(|swept| swept / (swept + pseudo)).collect(),
+        rates: v,
+        start: start.to_vec(),
     })
 }
 
@@ -91,13 +112,14 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 impl Assumptions {
-    /// The same with the shares of a fit.
+    /// The same with the shares of a fit; see [`Fit::shares`].
     #[must_use]
-    pub fn fitted(mut self, fit: &Fit) -> Self {
-        for (bucket, share) in self.buckets.iter_mut().zip(&fit.shares) {
-            bucket.share = *share;
+    pub fn fitted(mut self, fit: &Fit, scale: f64) -> Self {
+        let (shares, liquidated) = fit.shares(scale);
+        for (bucket, share) in self.buckets.iter_mut().zip(shares) {
+            bucket.share = share;
         }
-        self.liquidated = fit.liquidated;
+        self.liquidated = liquidated;
         self
     }
 }
@@ -117,20 +139,25 @@ mod tests {
             })
             .collect();
         let fit = shares(&[1.0 / 3.0; 3], 1e-9, &observations).unwrap();
-        for (found, truth) in fit.shares.iter().zip(truth) {
-            assert!((found - truth).abs() < 1e-3, "{fit:?}");
+        for (found, truth) in fit.rates.iter().zip(truth) {
+            assert!((found - 2.0 * truth).abs() < 2e-3, "{fit:?}");
         }
-        assert!((fit.liquidated - 2.0).abs() < 1e-3 && fit.divergence < 1e-4, "{fit:?}");
+        assert!(fit.divergence < 1e-4, "{fit:?}");
+        let (shares, liquidated) = fit.shares(1.0);
+        assert!((liquidated - 2.0).abs() < 2e-3 && (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
+        // With four times as much open interest on the venues of the liquidations, half of it is in none of these.
+        let (shares, liquidated) = fit.shares(4.0);
+        assert!(liquidated == 1.0 && (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
     }
 
     #[test]
-    fn a_bucket_that_was_never_swept_keeps_what_it_was_given() {
+    fn what_is_never_swept_takes_what_is_left() {
         let observations: Vec<Observation> =
-            (1..40_u32).map(|t| Observation { swept: vec![f64::from(t), 0.0], realised: f64::from(t) * 3.0 }).collect();
-        let fit = shares(&[0.5, 0.5], 1.0, &observations).unwrap();
-        // The swept bucket explains all; the other stays at the scale of the start, 6 for each dollar of share.
-        assert!((fit.shares[0] - 0.5).abs() < 1e-6, "{fit:?}");
-        assert_eq!(fit.weight[1], 0.0);
+            (1..40_u32).map(|t| Observation { swept: vec![0.0, f64::from(t)], realised: f64::from(t) * 0.1 }).collect();
+        let fit = shares(&[0.5, 0.5], 1e-3, &observations).unwrap();
+        let (shares, liquidated) = fit.shares(1.0);
+        assert!((shares[0] - 0.9).abs() < 2e-3 && (shares[1] - 0.1).abs() < 2e-3, "{shares:?}");
+        assert_eq!((liquidated, fit.weights[0]), (1.0, 0.0));
     }
 
     #[test]

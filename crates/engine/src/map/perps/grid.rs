@@ -27,7 +27,9 @@ pub enum GridError {
 impl fmt::Display for GridError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ends(low, high) => write!(f, "a grid from {low} to {high}: both must be prices, the second the higher"),
+            Self::Ends(low, high) => {
+                write!(f, "a grid from {low} to {high}: both must be prices, the second the higher")
+            }
             Self::Count(count) => write!(f, "{count} cells; a grid has 1 to {MOST_CELLS}"),
         }
     }
@@ -86,12 +88,6 @@ impl Grid {
             return None;
         }
         Some(floor(place))
-    }
-
-    /// Whether a price, given by its logarithm, lies below the whole grid.
-    #[must_use]
-    pub fn is_below(&self, log_price: f64) -> bool {
-        log_price < self.log_low
     }
 
     /// The cell of a price; none outside the grid or where it is no price.

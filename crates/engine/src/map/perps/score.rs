@@ -90,7 +90,14 @@ pub struct Hits {
 /// # Panics
 /// The two are not on the grid.
 #[must_use]
-pub fn hits(grid: &Grid, map: &[f64], realised: &[f64], looked_at: std::ops::Range<usize>, top: f64, near: f64) -> Hits {
+pub fn hits(
+    grid: &Grid,
+    map: &[f64],
+    realised: &[f64],
+    looked_at: std::ops::Range<usize>,
+    top: f64,
+    near: f64,
+) -> Hits {
     assert!(map.len() == grid.len() && realised.len() == grid.len(), "both stand on the grid");
     let mut order: Vec<usize> = looked_at.clone().filter(|cell| map[*cell] > 0.0).collect();
     order.sort_by(|a, b| map[*b].total_cmp(&map[*a]).then(a.cmp(b)));

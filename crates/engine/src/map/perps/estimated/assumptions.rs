@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-/// One leverage at which positions are supposed to be held.
+use protocol::Decimal;
+use protocol::venue::{Opening, Reach, Refusal, Side};
+
+/// One leverage, and one size of position where sizes differ in margin, at which positions are supposed to be held.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bucket {
     /// Notional over margin when the position was opened.
@@ -16,6 +19,28 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// By a venue's exact rules, for positions opened like this one (its side is of no matter): both sides' exact liquidation
+    /// prices over the entry. A position's ratio depends on its tier, so a bucket is of one notional.
+    ///
+    /// # Errors
+    /// The venue refuses such a position, or would liquidate it at its entry.
+    pub fn exact(opening: &Opening<'_>, share: f64) -> Result<Self, Refusal> {
+        let ratio = |side: Side| -> Result<f64, Refusal> {
+            let price = match (Opening { side, ..*opening }.liquidation_price()?, side) {
+                (Reach::Below(price) | Reach::Either { below: price, .. }, Side::Long)
+                | (Reach::Above(price) | Reach::Either { above: price, .. }, Side::Short) => price,
+                // A long without debt has no price; nor has what could only lose the other way.
+                (Reach::Never | Reach::Above(_), Side::Long) => Decimal::ZERO,
+                (Reach::Never | Reach::Below(_), Side::Short) => return Err(Refusal::Overflow),
+                (Reach::Already, _) => return Err(Refusal::LeverageTooHigh { allowed: opening.leverage }),
+            };
+            let ratio = price.checked_div(opening.entry).ok_or(Refusal::Overflow)?;
+            f64::try_from(ratio).map_err(|_| Refusal::Overflow)
+        };
+        let leverage = f64::try_from(opening.leverage).map_err(|_| Refusal::Overflow)?;
+        Ok(Self { leverage, share, long_ratio: ratio(Side::Long)?, short_ratio: ratio(Side::Short)? })
+    }
+
     /// An isolated position under one flat maintenance rate, its closing fee included: the margin is `entry / leverage`, and
     /// liquidation comes where what is left of it is `(rate + fee) * price`, so
     /// `long = (1 - 1/L) / (1 - rate - fee)` and `short = (1 + 1/L) / (1 + rate + fee)`.
@@ -55,14 +80,18 @@ pub struct Assumptions {
     /// How sure the shares are: the concentration of a Dirichlet distribution around them. The band is made of it.
     pub concentration: f64,
     /// Of the turnover that did not change open interest, the share that passes positions on to new holders, who enter at
-    /// the price of the day. The rest opens and closes within the candle.
+    /// the price of the moment. The rest is opened and closed at once. It is above 1 where the turnover is of fewer venues
+    /// than the open interest.
     pub transfer: f64,
+    /// How much faster positions of higher leverage pass on: as `(leverage / 10)` to this power (0: all alike).
+    pub transfer_power: f64,
     /// The share of openings that is made to be closed soon.
     pub fast_share: f64,
     /// How many times as likely a coin of those is to be closed as one of the others. Closing hazard so falls with age: it is a
     /// mixture of two exponentials in the closings that went by.
     pub fast_pace: f64,
-    /// How far a surplus of taker buying moves entries towards the top of the candle (0: not at all, 1: to the full).
+    /// How far a surplus of taker buying moves entries from the candle's falling pieces to its rising ones (0: not at all, 1:
+    /// to the full).
     pub entry_tilt: f64,
     /// Of the coins whose level was crossed, the share that a venue liquidated; the others were closed or had margin added
     /// on the way. It scales predicted liquidations alone, not the map.
@@ -76,7 +105,7 @@ pub struct Assumptions {
 pub enum AssumptionsError {
     /// There is no bucket.
     NoBucket,
-    /// A bucket's leverage is not above the one before it, or not above 1.
+    /// A bucket's leverage is below the one before it, or not above 1.
     Leverage,
     /// A bucket's ratios are not `0 <= long < 1 < short`.
     Ratio,
@@ -90,7 +119,7 @@ impl fmt::Display for AssumptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoBucket => f.write_str("there is no leverage to suppose"),
-            Self::Leverage => f.write_str("leverages must ascend, each above 1"),
+            Self::Leverage => f.write_str("leverages must not descend, and each be above 1"),
             Self::Ratio => f.write_str("a long is liquidated below its entry and a short above it"),
             Self::Shares => f.write_str("shares of leverages must be 0 or more and sum to 1"),
             Self::Parameter(name) => write!(f, "`{name}` is out of its range"),
@@ -111,7 +140,7 @@ impl Assumptions {
         }
         let mut before = 1.0;
         for bucket in &self.buckets {
-            if !(bucket.leverage > before && bucket.leverage.is_finite()) {
+            if !(bucket.leverage > 1.0 && bucket.leverage >= before && bucket.leverage.is_finite()) {
                 return Err(AssumptionsError::Leverage);
             }
             before = bucket.leverage;
@@ -126,7 +155,8 @@ impl Assumptions {
         }
         for (name, value, from, to) in [
             ("concentration", self.concentration, 1e-9, 1e12),
-            ("transfer", self.transfer, 0.0, 1.0),
+            ("transfer", self.transfer, 0.0, 1e3),
+            ("transfer_power", self.transfer_power, 0.0, 3.0),
             ("fast_share", self.fast_share, 0.0, 1.0),
             ("fast_pace", self.fast_pace, 1.0, 1e6),
             ("entry_tilt", self.entry_tilt, 0.0, 1.0),
@@ -147,11 +177,8 @@ impl Assumptions {
     pub fn sentences(&self) -> Vec<(&'static str, String)> {
         let shares: Vec<String> =
             self.buckets.iter().map(|b| format!("{}x {:.1} %", b.leverage, b.share * 100.0)).collect();
-        let levels: Vec<String> = self
-            .buckets
-            .iter()
-            .map(|b| format!("{}x {:.3}/{:.3}", b.leverage, b.long_ratio, b.short_ratio))
-            .collect();
+        let levels: Vec<String> =
+            self.buckets.iter().map(|b| format!("{}x {:.3}/{:.3}", b.leverage, b.long_ratio, b.short_ratio)).collect();
         vec![
             ("source", self.source.clone()),
             (
@@ -184,8 +211,9 @@ impl Assumptions {
                 "transfer",
                 format!(
                     "{} % of turnover that leaves open interest as it was passes positions to new holders at the price of \
-                     the candle.",
-                    self.transfer * 100.0
+                     the moment; at other leverages than 10x, (leverage / 10)^{} times as much.",
+                    self.transfer * 100.0,
+                    self.transfer_power
                 ),
             ),
             (
@@ -196,7 +224,13 @@ impl Assumptions {
                     self.fast_pace
                 ),
             ),
-            ("entry", format!("Entries lie evenly over the candle, tilted by taker buying at {}.", self.entry_tilt)),
+            (
+                "path",
+                "Within a candle the price went straight from the open to the low, the high and the close where it rose, to \
+                 the high, the low and the close where it fell; open interest and turnover are spread evenly along."
+                    .to_owned(),
+            ),
+            ("entry", format!("Taker buying moves entries to the rising pieces of that way at {}.", self.entry_tilt)),
             ("liquidated", format!("{} of a crossed coin is liquidated by the venue.", self.liquidated)),
         ]
     }

@@ -36,7 +36,8 @@ impl Model {
         let Some(last) = self.last else { return into.fill(0.0) };
         let split = self.grid.below(last.close);
         let cells = self.grid.len();
-        for ((into, pair), bucket) in into.chunks_exact_mut(cells).zip(&self.populations).zip(&self.assumptions.buckets) {
+        for ((into, pair), bucket) in into.chunks_exact_mut(cells).zip(&self.populations).zip(&self.assumptions.buckets)
+        {
             let (below, above) = into.split_at_mut(split);
             for ((population, range), into) in pair.iter().zip([0..split, split..cells]).zip([below, above]) {
                 let [fast, slow] = population.parts();

@@ -3,25 +3,26 @@
 //! # The model
 //!
 //! Each supposed leverage is a population of its own, which holds its share of the open interest on both sides at all
-//! times: longs and shorts both sum to it, candle after candle. For each candle, in this order:
+//! times: longs and shorts both sum to it. A candle is walked in straight pieces: from its open to its low, its high and its
+//! close where it rose, to its high, its low and its close where it fell; open interest and turnover are spread along the
+//! way. For each piece, in this order:
 //!
-//! 1. **Swept.** The levels between the candle's extremes are emptied, once: longs at or above its low, shorts at or below
-//!    its high. What stood there was liquidated, or closed on the way.
-//! 2. **Closed and passed on.** The open interest at the candle's end includes what was swept. So the sweep counts first
+//! 1. **Swept.** The levels that the piece crosses are emptied, once. What stood there was liquidated, or closed on the way.
+//! 2. **Closed and passed on.** The change of open interest includes what was swept. So the sweep counts first
 //!    towards its fall; what else it fell is closed. On the side that lost less, more is closed, which is the taking of
 //!    profits against which the other side was liquidated. If more was swept than it fell, new positions took that over.
 //!    Of the turnover `V` that did not change open interest, a share passes positions to new holders: as many coins are
 //!    closed and opened as `(V - |change|) / 2` times that share, saturating at the open interest.
 //!    Closings take from fast coins at a multiple of the rate of slow ones, so the hazard falls with age.
-//! 3. **Opened.** What is missing to the open interest is opened over the candle's range, at the liquidation price of the
-//!    leverage, on either side; who would be past it at the close did not live to see it.
+//! 3. **Opened.** What is missing to the open interest is opened at the middle of the piece, at the liquidation price of the
+//!    leverage, on either side.
 //!
 //! Nothing after a candle enters its state: it is a fold, and a map is what the fold holds.
 //!
 //! # What it cannot know
 //!
 //! The entries of what was open before the first candle: those coins stand on no level, and [`Coverage`] says how many are
-//! left. Margin added later, cross margin, hedges on other venues, positions opened and liquidated within one candle.
+//! left. Margin added later, cross margin, hedges on other venues, the way within a candle.
 //! Swept levels are emptied whole, by the middle of their cell.
 //!
 //! Because the populations are apart, every figure is `sum(share * figure of the bucket)`. With Dirichlet-distributed shares
@@ -30,6 +31,7 @@
 
 mod assumptions;
 mod heat;
+mod path;
 mod population;
 mod stack;
 #[cfg(test)]
@@ -39,13 +41,11 @@ pub use assumptions::{Assumptions, AssumptionsError, Bucket, Priced};
 pub use heat::{Heat, heat};
 pub use population::Swept;
 
+use path::{Path, Piece};
 use population::{Flow, Population};
 use protocol::venue::Side;
 
-use super::grid::{Grid, count};
-
-/// Entry prices at which a candle's openings are placed.
-const ENTRIES: usize = 6;
+use super::grid::Grid;
 
 /// By how much of the open interest a side's sum may be off: roundings alone.
 const TOLERANCE: f64 = 1e-9;
@@ -159,6 +159,8 @@ pub struct Model {
     assumptions: Assumptions,
     /// A long and a short for each bucket.
     populations: Vec<[Population; 2]>,
+    /// How fast each bucket's positions pass on, against those of 10x.
+    paces: Vec<f64>,
     swept: Vec<[Swept; 2]>,
     last: Option<Last>,
     seen: Seen,
@@ -191,7 +193,9 @@ impl Model {
             })
             .collect();
         let swept = vec![[Swept::default(); 2]; assumptions.buckets.len()];
-        Ok(Self { grid, assumptions, populations, swept, last: None, seen: Seen::default() })
+        let power = assumptions.transfer_power;
+        let paces = assumptions.buckets.iter().map(|bucket| (bucket.leverage / 10.0).powf(power)).collect();
+        Ok(Self { grid, assumptions, populations, paces, swept, last: None, seen: Seen::default() })
     }
 
     /// The grid on which it stands.
@@ -261,30 +265,49 @@ impl Model {
         let before = last.map_or(observed.unwrap_or(0.0), |last| last.open_interest);
         let open_interest = observed.unwrap_or(before);
         self.count(candle, last);
-        let transfer = self.transfer(candle, before, open_interest);
-        let entries = self.entries(candle);
-        let flow = Flow {
+        self.swept.fill([Swept::default(); 2]);
+        if last.is_none() {
+            self.populations.iter_mut().flatten().for_each(|population| population.start(open_interest));
+        } else {
+            let churned = self.churned(candle, before, open_interest);
+            let path = Path::of(candle, self.assumptions.entry_tilt, last.map(|last| last.close));
+            let mut seen = 0.0;
+            for piece in path.pieces() {
+                seen += piece.weight;
+                let open_interest = before + (open_interest - before) * seen.min(1.0);
+                self.walk(&piece, open_interest, churned * piece.weight);
+            }
+            // The weights sum to one but for roundings.
+            let off = |population: &Population| (population.total() - open_interest).abs();
+            let off = self.populations.iter().flatten().map(off).fold(0.0, f64::max);
+            assert!(off <= TOLERANCE * open_interest.max(before), "a side sums to open interest, off by {off}");
+        }
+        self.last = Some(Last { time: candle.time, close: candle.close, open_interest });
+    }
+
+    /// One straight piece of a candle's way.
+    fn walk(&mut self, piece: &Piece, open_interest: f64, churned: f64) {
+        let mut flow = Flow {
             open_interest,
-            transfer,
-            entries: &entries,
-            below: self.grid.below(candle.close),
-            above: self.grid.up_to(candle.close),
+            transfer: 0.0,
+            log_entry: piece.log_entry,
+            below: self.grid.below(piece.to),
+            above: self.grid.up_to(piece.to),
             fast_share: self.assumptions.fast_share,
             fast_pace: self.assumptions.fast_pace,
         };
-        for (pair, swept) in self.populations.iter_mut().zip(&mut self.swept) {
-            for (population, swept) in pair.iter_mut().zip(swept) {
-                if last.is_none() {
-                    population.start(open_interest);
-                    continue;
-                }
-                *swept = population.sweep(candle.low, candle.high, &self.grid);
+        let swept = (self.grid.below(piece.low), self.grid.up_to(piece.high));
+        for ((pair, sum), pace) in self.populations.iter_mut().zip(&mut self.swept).zip(&self.paces) {
+            // Churn saturates: nobody passes on twice at once.
+            flow.transfer =
+                if open_interest > 0.0 { open_interest * -(-churned * pace / open_interest).exp_m1() } else { 0.0 };
+            for (population, sum) in pair.iter_mut().zip(sum) {
+                let found = population.sweep(swept, &self.grid);
+                sum.coins += found.coins;
+                sum.usd += found.usd;
                 population.settle(&flow, &self.grid);
-                let off = (population.total() - open_interest).abs();
-                assert!(off <= TOLERANCE * open_interest.max(before), "a side sums to open interest, off by {off}");
             }
         }
-        self.last = Some(Last { time: candle.time, close: candle.close, open_interest });
     }
 
     fn count(&mut self, candle: &Candle, last: Option<Last>) {
@@ -302,25 +325,11 @@ impl Model {
         }
     }
 
-    /// Coins that are passed on in a candle.
-    fn transfer(&self, candle: &Candle, before: f64, after: f64) -> f64 {
+    /// Coins that change hands in a candle and leave open interest as it is, on either side.
+    fn churned(&self, candle: &Candle, before: f64, after: f64) -> f64 {
         let Some(turnover) = known(candle.turnover) else { return 0.0 };
         let typical = (candle.high + candle.low + candle.close) / 3.0;
-        let churned = (turnover / typical - (after - before).abs()).max(0.0) / 2.0 * self.assumptions.transfer;
-        if after > 0.0 { after * -(-churned / after).exp_m1() } else { 0.0 }
-    }
-
-    /// Logarithms of entry prices with their weights.
-    fn entries(&self, candle: &Candle) -> [(f64, f64); ENTRIES] {
-        let buying = match (known(candle.taker_buy), known(candle.turnover)) {
-            (Some(bought), Some(turnover)) if turnover > 0.0 => (2.0 * bought / turnover - 1.0).clamp(-1.0, 1.0),
-            _ => 0.0,
-        };
-        std::array::from_fn(|at| {
-            let part = (count(at) + 0.5) / count(ENTRIES);
-            let price = candle.low + (candle.high - candle.low) * part;
-            (price.ln(), 1.0 + self.assumptions.entry_tilt * buying * (2.0 * part - 1.0))
-        })
+        (turnover / typical - (after - before).abs()).max(0.0) / 2.0 * self.assumptions.transfer
     }
 
     /// How much of the whole is on the map now.
@@ -362,12 +371,18 @@ impl Model {
     /// What a straight move of the price to `price` would sweep on a side, in US dollars at the levels' prices.
     #[must_use]
     pub fn reached(&self, side: Side, price: f64) -> Banded {
+        self.assumptions.band(&self.reached_by_bucket(side, price))
+    }
+
+    /// The same by bucket, as if all open interest were in the bucket.
+    #[must_use]
+    pub fn reached_by_bucket(&self, side: Side, price: f64) -> Vec<f64> {
         let cells = match side {
             Side::Long => self.grid.below(price)..self.grid.len(),
             Side::Short => 0..self.grid.up_to(price),
         };
         let middles = self.grid.middles();
-        let by_bucket: Vec<f64> = (0..self.populations.len())
+        (0..self.populations.len())
             .map(|bucket| {
                 let [fast, slow] = self.populations[bucket][place(side)].parts();
                 let sum = |part: &stack::Stack| {
@@ -375,8 +390,7 @@ impl Model {
                 };
                 sum(fast) + sum(slow)
             })
-            .collect();
-        self.assumptions.band(&by_bucket)
+            .collect()
     }
 
     /// What the last candle swept on a side, in US dollars at the levels' prices, with the band of leverages. The share of

@@ -26,18 +26,18 @@ pub struct Swept {
     pub usd: f64,
 }
 
-/// What a candle does to open positions.
+/// What a piece of a candle does to open positions.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flow<'a> {
-    /// Open interest at the candle's end, in coins.
+pub(super) struct Flow {
+    /// Open interest at its end, in coins.
     pub(super) open_interest: f64,
     /// Coins that change hands.
     pub(super) transfer: f64,
-    /// Logarithms of entry prices, with the weight of each.
-    pub(super) entries: &'a [(f64, f64)],
-    /// The first cell whose middle is not below the close.
+    /// The logarithm of the entry price.
+    pub(super) log_entry: f64,
+    /// The first cell whose middle is not below the price at its end.
     pub(super) below: usize,
-    /// The first cell whose middle is above the close.
+    /// The first cell whose middle is above the price at its end.
     pub(super) above: usize,
     pub(super) fast_share: f64,
     pub(super) fast_pace: f64,
@@ -76,11 +76,11 @@ impl Population {
         [&self.fast, &self.slow]
     }
 
-    /// The levels that a candle crossed, taken away.
-    pub(super) fn sweep(&mut self, low: f64, high: f64, grid: &Grid) -> Swept {
+    /// The levels that were crossed, taken away: those of longs from the first of `crossed` on, of shorts below the second.
+    pub(super) fn sweep(&mut self, crossed: (usize, usize), grid: &Grid) -> Swept {
         let cells = match self.side {
-            Side::Long => grid.below(low)..self.reach.1,
-            Side::Short => self.reach.0..grid.up_to(high),
+            Side::Long => crossed.0..self.reach.1,
+            Side::Short => self.reach.0..crossed.1,
         };
         if cells.is_empty() {
             return Swept::default();
@@ -95,7 +95,7 @@ impl Population {
     }
 
     /// Closes and opens until the side sums to the open interest.
-    pub(super) fn settle(&mut self, flow: &Flow<'_>, grid: &Grid) {
+    pub(super) fn settle(&mut self, flow: &Flow, grid: &Grid) {
         let short_of = flow.open_interest - self.total();
         let transfer = flow.transfer.min(self.total());
         self.close(transfer + (-short_of).max(0.0), flow.fast_pace);
@@ -122,31 +122,17 @@ impl Population {
         }
     }
 
-    fn open(&mut self, coins: f64, flow: &Flow<'_>, grid: &Grid) {
-        let (side, log_ratio) = (self.side, self.log_ratio);
-        let place = |log_entry: f64| -> Option<usize> { grid.cell_of_log(log_entry + log_ratio) };
-        // A position whose level the close has crossed already did not live to the candle's end.
-        let is_alive = |log_entry: f64, cell: Option<usize>| match (cell, side) {
-            (Some(cell), Side::Long) => cell < flow.below,
-            (Some(cell), Side::Short) => cell >= flow.above,
+    fn open(&mut self, coins: f64, flow: &Flow, grid: &Grid) {
+        let log_level = flow.log_entry + self.log_ratio;
+        let cell = grid.cell_of_log(log_level);
+        // A level that the piece's end has crossed already is that of nobody alive: the nearest one that is not.
+        let alive = match (cell, self.side) {
+            (Some(cell), Side::Long) => flow.below.checked_sub(1).map(|nearest| cell.min(nearest)),
+            (Some(cell), Side::Short) => Some(cell.max(flow.above)).filter(|cell| *cell < grid.len()),
             // Beyond the grid: a long below its foot, a short above its head.
-            (None, Side::Long) => grid.is_below(log_entry + log_ratio),
-            (None, Side::Short) => !grid.is_below(log_entry + log_ratio),
+            (None, _) => None,
         };
-        let alive = |&&(log_entry, _): &&(f64, f64)| is_alive(log_entry, place(log_entry));
-        let weights: f64 = flow.entries.iter().filter(alive).map(|(_, weight)| weight).sum();
-        if weights > 0.0 {
-            for (log_entry, weight) in flow.entries.iter().filter(alive) {
-                self.put(place(*log_entry), coins * weight / weights, flow.fast_share);
-            }
-            return;
-        }
-        // The whole candle lies beyond the close by more than the level's distance: they entered at the close.
-        let nearest = match self.side {
-            Side::Long => flow.below.checked_sub(1),
-            Side::Short => (flow.above < grid.len()).then_some(flow.above),
-        };
-        self.put(nearest, coins, flow.fast_share);
+        self.put(alive, coins, flow.fast_share);
     }
 
     fn put(&mut self, cell: Option<usize>, coins: f64, fast_share: f64) {

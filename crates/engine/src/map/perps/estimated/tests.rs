@@ -13,6 +13,7 @@ fn assumptions() -> Assumptions {
         buckets: vec![flat(5.0, 0.4), flat(10.0, 0.3), flat(25.0, 0.2), flat(100.0, 0.1)],
         concentration: 20.0,
         transfer: 0.1,
+        transfer_power: 0.5,
         fast_share: 0.6,
         fast_pace: 10.0,
         entry_tilt: 0.5,
@@ -23,6 +24,11 @@ fn assumptions() -> Assumptions {
 
 fn model() -> Model {
     Model::new(Grid::new(25.0, 400.0, 600).unwrap(), assumptions()).unwrap()
+}
+
+/// On a grid fine enough to reckon by hand.
+fn fine_model() -> Model {
+    Model::new(Grid::new(25.0, 400.0, 60_000).unwrap(), assumptions()).unwrap()
 }
 
 fn flat_candle(time: i64, price: f64, open_interest: f64) -> Candle {
@@ -167,7 +173,7 @@ proptest! {
 
 #[test]
 fn an_opening_stands_on_both_sides_and_is_swept_once() {
-    let mut model = model();
+    let mut model = fine_model();
     model.apply(&flat_candle(0, 100.0, 50.0)).unwrap();
     assert_eq!(model.coverage().placed, [0.0, 0.0]);
     model.apply(&flat_candle(3_600, 100.0, 150.0)).unwrap();
@@ -183,7 +189,7 @@ fn an_opening_stands_on_both_sides_and_is_swept_once() {
     assert_eq!(model.swept()[2][0].coins, 0.0);
     // Open interest stayed, so new longs took over, entering between 99.3 and 100; shorts stay where they were.
     assert!((at(&model, Side::Short, 100.448) - 100.0).abs() < 1e-9);
-    let again = Candle { low: 98.5, ..flat_candle(10_800, 98.5, 150.0) };
+    let again = Candle { low: 98.9, ..flat_candle(10_800, 98.9, 150.0) };
     let again = Candle { high: 100.0, open: 100.0, ..again };
     model.apply(&again).unwrap();
     // Those new longs, and not the old ones again; the unplaced 50 are never swept.
@@ -192,19 +198,21 @@ fn an_opening_stands_on_both_sides_and_is_swept_once() {
 
 #[test]
 fn what_was_swept_is_part_of_a_fall_of_open_interest() {
-    let mut model = model();
+    let mut model = fine_model();
     model.apply(&flat_candle(0, 100.0, 0.0)).unwrap();
     model.apply(&flat_candle(3_600, 100.0, 100.0)).unwrap();
     let fall = Candle { low: 99.3, ..flat_candle(7_200, 100.0, 30.0) };
     model.apply(&fall).unwrap();
-    // The 100x longs lost all 100 and 30 new ones opened; the shorts closed 70; at 25x both closed 70.
+    // Three pieces down and three up, each with a sixth of the fall. At 100x, 70/6 longs were closed before the second piece
+    // swept the rest, and new ones opened; the shorts closed 70 in all; at 25x both did.
     for (bucket, side, expected) in [(3, Side::Long, 30.0), (3, Side::Short, 30.0), (2, Side::Long, 30.0)] {
         assert!((model.cells(bucket, side).iter().sum::<f64>() - expected).abs() < 1e-9, "{bucket} {side:?}");
     }
-    assert!((model.swept()[3][0].coins - 100.0).abs() < 1e-9);
+    let expected = 100.0 - 70.0 / 6.0;
+    assert!((model.swept()[3][0].coins - expected).abs() < 1e-9);
     // In dollars of the level, at the bucket's share.
     let usd = model.swept_usd(Side::Long).mid;
-    assert!((usd / (0.1 * 100.0 * 99.548) - 1.0).abs() < 0.003, "{usd}");
+    assert!((usd / (0.1 * expected * 99.548) - 1.0).abs() < 1e-4, "{usd}");
 }
 
 #[test]
@@ -258,7 +266,7 @@ fn assumptions_that_cannot_be_are_refused() {
     assert_eq!(change(|a| a.buckets.swap(0, 1)), AssumptionsError::Leverage);
     assert_eq!(change(|a| a.buckets[0].long_ratio = 1.0), AssumptionsError::Ratio);
     assert_eq!(change(|a| a.buckets[0].short_ratio = 1.0), AssumptionsError::Ratio);
-    assert_eq!(change(|a| a.transfer = 1.5), AssumptionsError::Parameter("transfer"));
+    assert_eq!(change(|a| a.transfer = -0.5), AssumptionsError::Parameter("transfer"));
     assert_eq!(change(|a| a.concentration = 0.0), AssumptionsError::Parameter("concentration"));
     assert_eq!(change(|a| a.interval = 0), AssumptionsError::Parameter("interval"));
     assert!(assumptions().sentences().iter().all(|(name, says)| !name.is_empty() && says.ends_with(['.', 't'])));
@@ -267,7 +275,8 @@ fn assumptions_that_cannot_be_are_refused() {
 #[test]
 fn exact_distances_are_those_of_the_formula() {
     // derived by hand: 1 - (1 - 1/L) / (1 - 0.004) for a maintenance rate of 0.4 %.
-    for (leverage, distance) in [(125.0, 0.00402), (100.0, 0.00602), (50.0, 0.01606), (25.0, 0.03614), (10.0, 0.09639)] {
+    for (leverage, distance) in [(125.0, 0.00402), (100.0, 0.00602), (50.0, 0.01606), (25.0, 0.03614), (10.0, 0.09639)]
+    {
         let bucket = Bucket::flat(leverage, 1.0, 0.004, 0.0);
         assert!((1.0 - bucket.long_ratio - distance).abs() < 6e-6, "{leverage}");
     }
