@@ -3,7 +3,9 @@
 //! A [`Map`] is one price axis ([`Levels`]) and any number of [`Series`] over it, each with its own standing and unit: no
 //! series mixes standings, and nothing here adds series of different standing together.
 //!
-//! * [`levels`]: the price axis.
+//! * [`levels`]: the price axis;
+//! * [`defi`]: lending markets, whose positions are public: who can be liquidated where is decided by the contract's own
+//!   integers.
 //!
 //! Every value of a series is what is *reached*: if the price went straight from today's to the level and nothing else
 //! moved, and nobody was liquidated or acted on the way. What a level adds to the one before it is
@@ -11,6 +13,7 @@
 
 #![allow(clippy::float_arithmetic, reason = "maps contain estimates; what is exact is decided by integers and says so")]
 
+pub mod defi;
 pub mod levels;
 pub mod perps;
 
