@@ -14,7 +14,9 @@
 
 use rust_decimal::Decimal;
 
-use super::{Rule, TieredBy, Valuation, Venue};
+use super::surplus::{over, plus, times};
+use super::unwind::{Amount, Backstop, Deleveraging, DeleveragingPrice, Order, Procedure, Rank};
+use super::{Refusal, Rule, TieredBy, Valuation, Venue};
 
 /// USDⓈ-M, isolated and cross, one-way and hedge.
 pub const USDM: Rule = Rule {
@@ -27,3 +29,35 @@ pub const USDM: Rule = Rule {
 
 /// COIN-M: the same in coins.
 pub const COINM: Rule = Rule { venue: Venue::BinanceCoinm, ..USDM };
+
+/// `support/faq/360033525271`: orders are cancelled, then one large immediate-or-cancel order tries to make the account
+/// compliant without closing all of it ("smart liquidation"; small positions mostly go whole, for the fee exceeds what they
+/// keep); if that fails, the insurance fund takes the rest at its bankruptcy price. `support/faq/360033525471`: if the fund
+/// cannot, the highest ranked positions of the other side are closed at that price, without a fee.
+pub const PROCEDURE: Procedure = Procedure {
+    venue: Venue::BinanceUsdm,
+    nets_hedges: false,
+    order: Order::ImmediateOrCancel,
+    amount: Amount::UntilCovered,
+    repeats: false,
+    backstop: Backstop::InsuranceFund,
+    deleveraging: Deleveraging { rank: Rank::ProfitTimesMarginRatio, price: DeleveragingPrice::Bankruptcy },
+};
+
+/// "LeveragePnL" of `support/faq/360033525471`, by which accounts are ranked among those on their side, from their profit,
+/// wallet balance and maintenance margin in the quote currency:
+///
+/// ```text
+/// max(0, profit) / max(1, balance) * ratio    ratio = maintenance / (balance + profit), 0 if that sum is not above 0
+/// ```
+///
+/// # Errors
+/// [`Refusal::Overflow`].
+pub fn deleveraging_rank(profit: Decimal, balance: Decimal, maintenance: Decimal) -> Result<Decimal, Refusal> {
+    let equity = plus(balance, profit)?;
+    if equity <= Decimal::ZERO {
+        return Ok(Decimal::ZERO);
+    }
+    let gain = over(profit.max(Decimal::ZERO), balance.max(Decimal::ONE))?;
+    times(gain, over(maintenance, equity)?)
+}

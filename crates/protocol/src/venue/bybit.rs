@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::surplus::{minus, over, plus};
+use super::unwind::{Amount, Backstop, Deleveraging, DeleveragingPrice, Order, Procedure, Rank};
 use super::{Refusal, Rule, Side, TieredBy, Valuation, Venue};
 
 /// Help page "Liquidation Price (USDT Contract)", and the inverse formulas of the unified account's isolated mode until
@@ -54,3 +55,17 @@ pub fn unified_inverse_margin(
     };
     plus(initial, over(extra, divisor)?)
 }
+
+/// Help page "Liquidation Process" of isolated margin: orders are cancelled; a position in the lowest tier is taken over at
+/// its bankruptcy price; a larger one is first brought down to the next tier by a fill-or-kill order, and taken over if that
+/// does not help. Help page "Auto-Deleveraging (ADL) Mechanism": if the insurance fund is used up, the positions on the
+/// other side with the highest leveraged return are closed at the bankruptcy price.
+pub const PROCEDURE: Procedure = Procedure {
+    venue: Venue::Bybit,
+    nets_hedges: false,
+    order: Order::FillOrKill,
+    amount: Amount::TiersDown { down: 1, from: 2 },
+    repeats: false,
+    backstop: Backstop::InsuranceFund,
+    deleveraging: Deleveraging { rank: Rank::ProfitAndLeverage, price: DeleveragingPrice::Bankruptcy },
+};

@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 
 use super::margin::positive;
 use super::surplus::{minus, over, times};
+use super::unwind::{Amount, Backstop, Deleveraging, DeleveragingPrice, Order, Procedure, Rank};
 use super::{Position, Quantity, Refusal, Rule, TieredBy, Valuation, Venue};
 
 /// A subaccount is liquidated when its net collateral is below its maintenance requirement, both at oracle prices. A
@@ -92,3 +93,21 @@ impl Subaccount {
         over(minus(times(signed, oracle)?, share)?, signed)
     }
 }
+
+/// Values at genesis: a block liquidates at most a tenth of a position, but at least 1,000 USDC of it, and at most 100,000
+/// USDC of a subaccount; the insurance fund pays at most 1,000,000 USDC for one. The fee, up to 1.5 %, goes to the fund.
+/// `deleveraging.go`: without insurance, positions of the other side are closed at the bankruptcy price, from an account
+/// that chance picks, skipping those whose own bankruptcy price would be passed.
+pub const PROCEDURE: Procedure = Procedure {
+    venue: Venue::DydxV4,
+    nets_hedges: false,
+    order: Order::FillablePrice,
+    amount: Amount::PerBlock {
+        share: Decimal::from_parts(1, 0, 0, false, 1),
+        minimum: Decimal::from_parts(1_000, 0, 0, false, 0),
+        account: Decimal::from_parts(100_000, 0, 0, false, 0),
+    },
+    repeats: true,
+    backstop: Backstop::InsurancePays { per_block: Decimal::from_parts(1_000_000, 0, 0, false, 0) },
+    deleveraging: Deleveraging { rank: Rank::Chance, price: DeleveragingPrice::Bankruptcy },
+};

@@ -16,7 +16,8 @@ use rust_decimal::Decimal;
 
 use super::margin::positive;
 use super::surplus::{Line, Surplus, minus, plus, times};
-use super::{Assumes, Liquidation, Quantity, Reach, Refusal, Side};
+use super::unwind::{Amount, Backstop, Deleveraging, DeleveragingPrice, Order, Procedure, Rank};
+use super::{Assumes, Liquidation, Quantity, Reach, Refusal, Side, Venue};
 
 /// What backs a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,3 +105,16 @@ impl Position {
         })
     }
 }
+
+/// A liquidation closes the whole position against the pool at the oracle's price, and the pool bears what the collateral
+/// does not cover. Where traders' profits exceed a share of the pool, a keeper closes profitable positions, at the oracle's
+/// price, too.
+pub const PROCEDURE: Procedure = Procedure {
+    venue: Venue::GmxV2,
+    nets_hedges: false,
+    order: Order::Pool,
+    amount: Amount::Whole,
+    repeats: false,
+    backstop: Backstop::Pool,
+    deleveraging: Deleveraging { rank: Rank::Keeper, price: DeleveragingPrice::Oracle },
+};

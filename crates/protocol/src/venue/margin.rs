@@ -111,7 +111,8 @@ pub enum Valuation {
 pub enum TieredBy {
     /// By notional: floors in quote currency (linear) or coins (inverse), with deductions.
     Notional,
-    /// By size, in the unit of [`Position::size`]: no price moves a position to another tier, and a rate applies to all of it.
+    /// By size, in the unit of [`Position::size`]: no price moves a position to another tier, and a rate applies to all of
+    /// it, so there are no deductions.
     Size,
 }
 
@@ -156,8 +157,13 @@ impl<'a> Leg<'a> {
         let notional = self.position.notional(price)?;
         match self.rule.tiered_by {
             TieredBy::Notional => tiers.maintenance_margin(notional),
-            TieredBy::Size => tiers.at(self.position.size).maintenance_margin(notional),
+            TieredBy::Size => self.tier_by_size()?.maintenance_margin(notional),
         }
+    }
+
+    fn tier_by_size(&self) -> Result<&'a Tier, Refusal> {
+        let tier = self.tiers()?.at(self.position.size);
+        if tier.deduction.is_zero() { Ok(tier) } else { Err(Refusal::DeductionBySize) }
     }
 
     /// The requirement as lines in the price: what applies from 0 on, and how it changes at each tier's price.
@@ -170,7 +176,7 @@ impl<'a> Leg<'a> {
         match (self.rule.valuation, self.rule.tiered_by) {
             (Valuation::AtEntry, _) => still(position.entry),
             (Valuation::AtMark, _) => still(mark),
-            (Valuation::Moving, TieredBy::Size) => Ok((moving(tiers.at(position.size))?.add(fee)?, Vec::new())),
+            (Valuation::Moving, TieredBy::Size) => Ok((moving(self.tier_by_size()?)?.add(fee)?, Vec::new())),
             (Valuation::Moving, TieredBy::Notional) => {
                 // Rising in the price, with the price at which each tier begins; an inverse contract's notional falls as
                 // the price rises, so its highest tier comes first.
@@ -277,6 +283,15 @@ impl Reach {
         }
     }
 
+    /// The price, where there is one: whichever side it is on, and the lower of two.
+    #[must_use]
+    pub const fn price(self) -> Option<Decimal> {
+        match self {
+            Self::Below(price) | Self::Above(price) | Self::Either { below: price, .. } => Some(price),
+            Self::Already | Self::Never => None,
+        }
+    }
+
     pub(super) fn of(surplus: &Surplus, mark: Decimal, at_equality: bool) -> Result<Self, Refusal> {
         let now = surplus.at(mark)?;
         if now < Decimal::ZERO || (at_equality && now.is_zero()) {
@@ -329,6 +344,8 @@ pub enum Quantity {
     Maintenance,
     /// Fees.
     Fees,
+    /// What an account is worth.
+    AccountValue,
 }
 
 impl Quantity {
@@ -342,6 +359,7 @@ impl Quantity {
             Self::Leverage => "leverage",
             Self::Maintenance => "maintenance margin",
             Self::Fees => "sum of fees",
+            Self::AccountValue => "value of the account",
         }
     }
 }
@@ -351,6 +369,8 @@ impl Quantity {
 pub enum Refusal {
     /// The contract's margin tiers are not known.
     NoTiers,
+    /// The tiers have deductions, but the venue ranks by size and takes nothing off.
+    DeductionBySize,
     /// There is no position to liquidate.
     NoPosition,
     /// It must be above 0.
@@ -372,6 +392,7 @@ impl fmt::Display for Refusal {
             Self::NoTiers => {
                 f.write_str("the margin tiers of this contract are not known, so no exact price can be given")
             }
+            Self::DeductionBySize => f.write_str("the tiers have deductions, but the venue ranks by size and has none"),
             Self::NoPosition => f.write_str("there is no position"),
             Self::NotPositive(quantity) => write!(f, "the {} is not above 0", quantity.word()),
             Self::Negative(quantity) => write!(f, "the {} is below 0", quantity.word()),

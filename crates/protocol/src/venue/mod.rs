@@ -1,5 +1,9 @@
 //! Venues of perpetual futures: what a position there is, and when it is liquidated.
 //!
+//! One equation serves them all: [`liquidation_price`] solves it, and a [`Rule`] has the coefficients in which they differ.
+//! A module for each venue says where its rule and its figures come from. [`Opening`] is the short way for a position of
+//! which only entry, size and leverage are supposed; [`unwind`] is what happens next.
+//!
 //! Amounts and prices are [`Decimal`]s, in which venues state them and their worked examples: sums and products are exact
 //! to 28 digits, a division rounds half to even at the last of them.
 
@@ -16,12 +20,14 @@ mod margin;
 pub mod okx;
 mod surplus;
 pub mod tiers;
+pub mod unwind;
 
 pub use margin::{
     Assumes, Leg, Liquidation, Margin, Opening, Others, Position, Quantity, Reach, Refusal, Rule, TieredBy, Valuation,
     bankruptcy_price, liquidation_price, surplus_at,
 };
 pub use tiers::{Tier, Tiers, TiersError};
+pub use unwind::{Amount, Backstop, Deleveraging, DeleveragingPrice, Order, Procedure, Rank, Unwinding};
 
 /// A venue, with the rules by which it liquidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +64,21 @@ impl Venue {
             Self::Hyperliquid => "hyperliquid",
             Self::DydxV4 => "dydx-v4",
             Self::GmxV2 => "gmx-v2",
+        }
+    }
+
+    /// The coefficients by which it liquidates today, at an account's taker fee (a share). `None` for GMX, whose positions
+    /// are [of their own kind](gmx::Position).
+    #[must_use]
+    pub const fn rule(self, taker_fee: Decimal) -> Option<Rule> {
+        match self {
+            Self::BinanceUsdm => Some(binance::USDM),
+            Self::BinanceCoinm => Some(binance::COINM),
+            Self::Bybit => Some(bybit::UNIFIED),
+            Self::Okx => Some(okx::rule(taker_fee)),
+            Self::Hyperliquid => Some(hyperliquid::RULE),
+            Self::DydxV4 => Some(dydx::RULE),
+            Self::GmxV2 => None,
         }
     }
 

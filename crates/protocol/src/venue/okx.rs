@@ -13,6 +13,7 @@
 
 use rust_decimal::Decimal;
 
+use super::unwind::{Amount, Backstop, Deleveraging, DeleveragingPrice, Order, Procedure, Rank};
 use super::{Rule, TieredBy, Valuation, Venue};
 
 /// Isolated and cross, linear and inverse, at the account's taker fee (a share: 0.0005 for 0.05 %).
@@ -26,3 +27,18 @@ pub const fn rule(taker_fee: Decimal) -> Rule {
         at_equality: true,
     }
 }
+
+/// Help page "Forced partial or full liquidation": a long and a short in one contract are first closed against each other;
+/// positions in tier 3 or above are brought down by two tiers at a price slightly better than the market's, again and again;
+/// in tiers 1 and 2 all is taken over at the bankruptcy price. Help page "Introduction to auto-deleveraging": when the
+/// insurance fund is used up, or fell by 30 % from its peak within 8 hours, positions are closed against the highest ranked
+/// of the other side at the mark price.
+pub const PROCEDURE: Procedure = Procedure {
+    venue: Venue::Okx,
+    nets_hedges: true,
+    order: Order::ImmediateOrCancel,
+    amount: Amount::TiersDown { down: 2, from: 3 },
+    repeats: true,
+    backstop: Backstop::InsuranceFund,
+    deleveraging: Deleveraging { rank: Rank::ProfitAndLeverage, price: DeleveragingPrice::Mark },
+};

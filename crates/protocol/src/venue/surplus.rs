@@ -32,7 +32,8 @@ impl Line {
     }
 }
 
-/// A chain of lines: each applies from its price to that of the next.
+/// A chain of lines: each applies from its price to that of the next. Right at a price where two meet, an inverse contract's
+/// tier is still the one below; that shows only in tables with jumps, and only there.
 #[derive(Debug, Clone)]
 pub(super) struct Surplus {
     /// The first begins at 0.

@@ -5,7 +5,7 @@ use std::fmt;
 use rust_decimal::Decimal;
 
 use super::Refusal;
-use super::surplus::{minus, times};
+use super::surplus::{minus, over, plus, times};
 
 /// One step of a venue's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +115,20 @@ impl Tiers {
         Self::new(tiers)
     }
 
+    /// The same where a tier's rate applies to all of a position: without deductions, from (floor, rate, leverage).
+    ///
+    /// # Errors
+    /// The rows are no table.
+    pub fn stepped(rows: &[(Decimal, Decimal, Decimal)]) -> Result<Self, TiersError> {
+        let tier = |(floor, maintenance_margin_rate, max_leverage): &(Decimal, Decimal, Decimal)| Tier {
+            floor: *floor,
+            maintenance_margin_rate: *maintenance_margin_rate,
+            deduction: Decimal::ZERO,
+            max_leverage: *max_leverage,
+        };
+        Self::new(rows.iter().map(tier).collect())
+    }
+
     /// The tiers, rising.
     #[must_use]
     pub fn rows(&self) -> &[Tier] {
@@ -134,5 +148,24 @@ impl Tiers {
     /// [`Refusal::Overflow`].
     pub fn maintenance_margin(&self, notional: Decimal) -> Result<Decimal, Refusal> {
         self.at(notional).maintenance_margin(notional)
+    }
+
+    /// The largest notional whose maintenance margin, in the same unit, is not above `margin`; 0 where there is no margin.
+    /// With deductions that leave no jump, maintenance margin rises with the notional, so this is its inverse.
+    ///
+    /// # Errors
+    /// [`Refusal::Overflow`].
+    pub fn covered_by(&self, margin: Decimal) -> Result<Decimal, Refusal> {
+        let mut covered = Decimal::ZERO;
+        let mut next = self.0.iter().skip(1).map(|tier| tier.floor);
+        for tier in &self.0 {
+            let end = next.next();
+            if tier.maintenance_margin(tier.floor)? <= margin {
+                // notional * rate - deduction = margin
+                let most = over(plus(margin, tier.deduction)?, tier.maintenance_margin_rate)?;
+                covered = end.map_or(most, |end| most.min(end));
+            }
+        }
+        Ok(covered.max(Decimal::ZERO))
     }
 }

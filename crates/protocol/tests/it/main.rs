@@ -11,4 +11,8 @@ mod recorded;
 #[cfg(test)]
 mod revisions;
 #[cfg(test)]
+mod venue;
+#[cfg(test)]
+mod venue_examples;
+#[cfg(test)]
 mod world;
