@@ -99,13 +99,26 @@ impl Grid {
     /// How many cells have their middle below a price.
     #[must_use]
     pub fn below(&self, price: f64) -> usize {
-        self.middles.partition_point(|middle| *middle < price)
+        self.count_while(price, |middle| middle < price)
     }
 
     /// How many cells have their middle at or below a price.
     #[must_use]
     pub fn up_to(&self, price: f64) -> usize {
-        self.middles.partition_point(|middle| *middle <= price)
+        self.count_while(price, |middle| middle <= price)
+    }
+
+    /// How many cells, from the lowest, have a middle on this side of a price: guessed by its logarithm, decided by comparison.
+    fn count_while(&self, price: f64, is_before: impl Fn(f64) -> bool) -> usize {
+        let place = ((price.ln() - self.log_low) / self.step).clamp(0.0, count(self.len()));
+        let mut cells = floor(place);
+        while cells < self.len() && is_before(self.middles[cells]) {
+            cells += 1;
+        }
+        while cells > 0 && !is_before(self.middles[cells - 1]) {
+            cells -= 1;
+        }
+        cells
     }
 }
 
@@ -133,6 +146,9 @@ mod tests {
             assert!(grid.edge(cell) < grid.middles()[cell] && grid.middles()[cell] < grid.edge(cell + 1));
             assert_eq!(grid.below(grid.middles()[cell]), cell);
             assert_eq!(grid.up_to(grid.middles()[cell]), cell + 1);
+        }
+        for (price, expected) in [(1.0, 0), (1e9, 1_100), (0.0, 0)] {
+            assert_eq!((grid.below(price), grid.up_to(price)), (expected, expected));
         }
         for outside in [0.0, -1.0, f64::NAN, f64::INFINITY, 19_999.0, 200_001.0] {
             assert_eq!(grid.cell(outside), None, "{outside}");

@@ -38,11 +38,16 @@ impl Model {
         let cells = self.grid.len();
         for ((into, pair), bucket) in into.chunks_exact_mut(cells).zip(&self.populations).zip(&self.assumptions.buckets)
         {
-            let (below, above) = into.split_at_mut(split);
-            for ((population, range), into) in pair.iter().zip([0..split, split..cells]).zip([below, above]) {
+            into.fill(0.0);
+            for (population, side) in pair.iter().zip([0..split, split..cells]) {
+                let (first, last) = population.reach();
+                let held = first.max(side.start)..last.min(side.end);
+                if held.is_empty() {
+                    continue;
+                }
                 let [fast, slow] = population.parts();
                 let scales = [fast.scale() * bucket.share, slow.scale() * bucket.share];
-                blend(into, [&fast.raw()[range.clone()], &slow.raw()[range]], scales);
+                blend(&mut into[held.clone()], [&fast.raw()[held.clone()], &slow.raw()[held]], scales);
             }
         }
     }
@@ -51,7 +56,12 @@ impl Model {
 /// `into = a * scales.0 + b * scales.1`, in single precision.
 #[expect(clippy::cast_possible_truncation, reason = "a picture needs no more than single precision")]
 fn blend(into: &mut [f32], [a, b]: [&[f64]; 2], scales: [f64; 2]) {
+    let (into, into_rest) = into.as_chunks_mut::<4>();
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
     for ((into, a), b) in into.iter_mut().zip(a).zip(b) {
+        *into = std::array::from_fn(|at| (a[at] * scales[0] + b[at] * scales[1]) as f32);
+    }
+    for ((into, a), b) in into_rest.iter_mut().zip(a_rest).zip(b_rest) {
         *into = (a * scales[0] + b * scales[1]) as f32;
     }
 }

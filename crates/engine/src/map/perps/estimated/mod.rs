@@ -299,8 +299,9 @@ impl Model {
         let swept = (self.grid.below(piece.low), self.grid.up_to(piece.high));
         for ((pair, sum), pace) in self.populations.iter_mut().zip(&mut self.swept).zip(&self.paces) {
             // Churn saturates: nobody passes on twice at once.
-            flow.transfer =
-                if open_interest > 0.0 { open_interest * -(-churned * pace / open_interest).exp_m1() } else { 0.0 };
+            let churned = churned * pace;
+            let either = open_interest + churned;
+            flow.transfer = if either > 0.0 { open_interest * churned / either } else { 0.0 };
             for (population, sum) in pair.iter_mut().zip(sum) {
                 let found = population.sweep(swept, &self.grid);
                 sum.coins += found.coins;

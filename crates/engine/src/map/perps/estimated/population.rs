@@ -13,7 +13,7 @@ pub(super) struct Population {
     unplaced: f64,
     fast: Stack,
     slow: Stack,
-    /// The cells that can hold something: no long is at or above `reach.1`, no short below `reach.0`.
+    /// The cells that can hold something, from the first to before the second.
     reach: (usize, usize),
 }
 
@@ -69,6 +69,11 @@ impl Population {
 
     pub(super) fn beyond(&self) -> f64 {
         self.fast.beyond() + self.slow.beyond()
+    }
+
+    /// The cells that can hold something.
+    pub(super) fn reach(&self) -> (usize, usize) {
+        self.reach
     }
 
     /// The two parts, each to be multiplied by its scale.
