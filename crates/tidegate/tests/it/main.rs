@@ -17,6 +17,8 @@ mod markets;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]
+mod perps;
+#[cfg(test)]
 mod real_data;
 #[cfg(test)]
 mod rebuild;

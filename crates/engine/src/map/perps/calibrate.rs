@@ -48,7 +48,7 @@ impl Fit {
             self.rates.iter().zip(&self.weights).map(|(rate, weight)| rate * weight / scale).collect();
         let sum: f64 = known.iter().sum();
         let unknown: f64 = self.start.iter().zip(&self.weights).map(|(share, weight)| share * (1.0 - weight)).sum();
-        if sum >= 1.0 || !(unknown > 0.0) {
+        if sum >= 1.0 || unknown <= 0.0 {
             return (known.iter().map(|share| share / sum).collect(), sum);
         }
         let left = (1.0 - sum) / unknown;

@@ -254,8 +254,10 @@ pub fn verdict(moments: &[Moment]) -> Verdict {
         return verdict;
     };
     let recent: Vec<&Moment> = moments.iter().filter(|moment| moment.time > last.time - LOOK_BACK).collect();
-    let series: Vec<(i64, f64)> =
-        recent.iter().filter_map(|moment| Some((moment.time, moment.open_interest?))).collect();
+    let series: Vec<(i64, f64)> = recent
+        .iter()
+        .filter_map(|moment| Some((moment.time, moment.open_interest.filter(|coins| coins.is_finite())?)))
+        .collect();
     let (Some((first, _)), Some((_, now))) = (series.first(), series.last()) else {
         verdict.missing.push("Open interest is not known.".to_owned());
         return verdict;
@@ -269,7 +271,7 @@ pub fn verdict(moments: &[Moment]) -> Verdict {
     let highest = (0..series.len()).max_by(|a, b| series[*a].1.total_cmp(&series[*b].1).then(b.cmp(a))).unwrap_or(0);
     let most = series[highest].1;
     let least = series[highest..].iter().map(|(_, coins)| *coins).fold(f64::INFINITY, f64::min);
-    if !(least > 0.0) {
+    if least <= 0.0 {
         verdict.missing.push("Open interest was zero in the look-back.".to_owned());
         return verdict;
     }

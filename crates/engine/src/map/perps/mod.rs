@@ -6,6 +6,7 @@
 //! * [`measured`]: positions that somebody saw, each at its liquidation price;
 //! * [`baseline`]: what an estimate must beat;
 //! * [`score`]: how near a map came;
+//! * [`series`]: all of it on the axis that a map shares;
 //! * [`leverage`]: how much of it there is, beside the past.
 //!
 //! Sizes are in coins, one-sided (a long and the short against it count once); prices in US dollars; all of them double
@@ -18,5 +19,6 @@ pub mod grid;
 pub mod leverage;
 pub mod measured;
 pub mod score;
+pub mod series;
 
 pub use grid::{Grid, GridError};

@@ -150,7 +150,7 @@ impl Assumptions {
             }
         }
         let shares: f64 = self.buckets.iter().map(|bucket| bucket.share).sum();
-        if self.buckets.iter().any(|bucket| !(bucket.share >= 0.0)) || !((shares - 1.0).abs() < 1e-6) {
+        if shares.is_nan() || self.buckets.iter().any(|bucket| bucket.share < 0.0) || (shares - 1.0).abs() > 1e-6 {
             return Err(AssumptionsError::Shares);
         }
         for (name, value, from, to) in [

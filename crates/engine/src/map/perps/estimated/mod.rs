@@ -385,20 +385,24 @@ impl Model {
         let middles = self.grid.middles();
         (0..self.populations.len())
             .map(|bucket| {
-                let [fast, slow] = self.populations[bucket][place(side)].parts();
+                let population = &self.populations[bucket][place(side)];
+                let (first, last) = population.reach();
+                let held = first.max(cells.start)..last.min(cells.end);
+                let [fast, slow] = population.parts();
                 let sum = |part: &stack::Stack| {
-                    part.scale() * cells.clone().map(|cell| part.raw()[cell] * middles[cell]).sum::<f64>()
+                    part.scale() * held.clone().map(|cell| part.raw()[cell] * middles[cell]).sum::<f64>()
                 };
                 sum(fast) + sum(slow)
             })
             .collect()
     }
 
-    /// What the last candle swept on a side, in US dollars at the levels' prices, with the band of leverages. The share of
-    /// it that venues liquidated is not yet applied.
+    /// What the last candle liquidated on a side, in US dollars at the levels' prices, its own openings included: what it
+    /// swept, times the share of it that venues liquidate.
     #[must_use]
-    pub fn swept_usd(&self, side: Side) -> Banded {
-        let by_bucket: Vec<f64> = self.swept.iter().map(|pair| pair[place(side)].usd).collect();
+    pub fn liquidations(&self, side: Side) -> Banded {
+        let share = self.assumptions.liquidated;
+        let by_bucket: Vec<f64> = self.swept.iter().map(|pair| pair[place(side)].usd * share).collect();
         self.assumptions.band(&by_bucket)
     }
 }
@@ -411,7 +415,7 @@ impl Assumptions {
             self.buckets.iter().zip(by_bucket).map(|(bucket, value)| bucket.share * value.powi(power)).sum()
         };
         let mid = sum(1);
-        if !(mid > 0.0) {
+        if mid <= 0.0 {
             return Banded::default();
         }
         let variance = ((sum(2) - mid * mid) / (self.concentration + 1.0)).max(0.0);

@@ -52,7 +52,7 @@ impl Path {
         }
         let (falling, rising) = (1.0 - tilt * buying, 1.0 + tilt * buying);
         let whole = falls * falling + rises * rising;
-        let is_still = !(whole > 0.0);
+        let is_still = whole <= 0.0;
         Self { points, falling: falling / whole, rising: rising / whole, is_still }
     }
 

@@ -210,9 +210,9 @@ fn what_was_swept_is_part_of_a_fall_of_open_interest() {
     }
     let expected = 100.0 - 70.0 / 6.0;
     assert!((model.swept()[3][0].coins - expected).abs() < 1e-9);
-    // In dollars of the level, at the bucket's share.
-    let usd = model.swept_usd(Side::Long).mid;
-    assert!((usd / (0.1 * expected * 99.548) - 1.0).abs() < 1e-4, "{usd}");
+    // In dollars of the level, at the bucket's share, of which half is liquidated.
+    let usd = model.liquidations(Side::Long).mid;
+    assert!((usd / (0.5 * 0.1 * expected * 99.548) - 1.0).abs() < 1e-4, "{usd}");
 }
 
 #[test]
