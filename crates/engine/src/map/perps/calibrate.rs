@@ -11,6 +11,7 @@
 
 use super::estimated::Assumptions;
 use super::grid::count;
+use super::score::{Calibration, calibration};
 
 /// Updates; the divergence has long settled by then.
 const UPDATES: usize = 500;
@@ -94,6 +95,27 @@ pub fn shares(start: &[f64], strength: f64, observations: &[Observation]) -> Opt
     })
 }
 
+/// Concentrations that are tried, from sure to unsure.
+const CONCENTRATIONS: [f64; 9] = [300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03];
+
+/// The largest concentration of which at least four cases of five, which the band is meant to hold, lie within it, or the
+/// smallest that is tried where none has; with how often they do. `factor` scales what was swept.
+#[must_use]
+pub fn concentration(assumptions: &Assumptions, factor: f64, observations: &[Observation]) -> (f64, Calibration) {
+    let mut assumptions = assumptions.clone();
+    let mut found = (assumptions.concentration, Calibration::default());
+    for concentration in CONCENTRATIONS {
+        assumptions.concentration = concentration;
+        let cases: Vec<_> =
+            observations.iter().map(|each| (assumptions.band(&each.swept).times(factor), each.realised)).collect();
+        found = (concentration, calibration(&cases));
+        if found.1.within >= 0.8 {
+            break;
+        }
+    }
+    found
+}
+
 /// `sum(r ln(r / m) - r + m)`; intervals in which the model sweeps nothing count with a floor of a billionth.
 fn divergence(v: &[f64], observations: &[Observation]) -> f64 {
     let floor = 1e-9 * observations.iter().map(|each| each.realised).sum::<f64>() / count(observations.len());
@@ -127,6 +149,7 @@ impl Assumptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::map::perps::estimated::{Bucket, Priced};
 
     #[test]
     fn shares_that_made_the_liquidations_are_found_again() {
@@ -158,6 +181,34 @@ mod tests {
         let (shares, liquidated) = fit.shares(1.0);
         assert!((shares[0] - 0.9).abs() < 2e-3 && (shares[1] - 0.1).abs() < 2e-3, "{shares:?}");
         assert_eq!((liquidated, fit.weights[0]), (1.0, 0.0));
+    }
+
+    #[test]
+    fn a_band_is_as_wide_as_the_past_was() {
+        let bucket = |leverage, share| Bucket::flat(leverage, share, 0.005, 0.0);
+        let assumptions = Assumptions {
+            source: "test".to_owned(),
+            priced: Priced::Mark,
+            buckets: vec![bucket(10.0, 0.5), bucket(50.0, 0.5)],
+            concentration: 1.0,
+            transfer: 0.0,
+            transfer_power: 0.0,
+            fast_share: 0.0,
+            fast_pace: 1.0,
+            entry_tilt: 0.0,
+            liquidated: 1.0,
+            interval: 60,
+        };
+        // The first bucket would have given 10 and the second 30; what came is 20, give or take.
+        let cases = |by: f64| -> Vec<Observation> {
+            let signs = [-1.0, -0.5, 0.0, 0.5, 1.0].iter().cycle().take(50);
+            signs.map(|sign| Observation { swept: vec![10.0, 30.0], realised: 20.0 + by * sign }).collect()
+        };
+        let found = [0.5, 3.0, 7.0].map(|by| concentration(&assumptions, 1.0, &cases(by)));
+        assert!(found.iter().all(|(_, calibration)| calibration.within >= 0.8), "{found:?}");
+        assert!(found[0].0 > found[1].0 && found[1].0 > found[2].0, "{found:?}");
+        let (least, calibration) = concentration(&assumptions, 1.0, &cases(100.0));
+        assert!(least == 0.03 && calibration.within < 0.8);
     }
 
     #[test]

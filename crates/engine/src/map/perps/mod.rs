@@ -10,7 +10,8 @@
 //! * [`leverage`]: how much of it there is, beside the past.
 //!
 //! Sizes are in coins, one-sided (a long and the short against it count once); prices in US dollars; all of them double
-//! precision, for nothing here moves money.
+//! precision, for nothing here moves money. The same inputs give the same bits on one machine; logarithms are the platform's, so
+//! last digits may differ between platforms.
 
 pub mod baseline;
 pub mod calibrate;

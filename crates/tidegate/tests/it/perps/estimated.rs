@@ -6,7 +6,7 @@ use std::path::Path;
 
 use engine::map::perps::baseline::{self, Walk};
 use engine::map::perps::calibrate::{self, Fit, Observation};
-use engine::map::perps::estimated::{Assumptions, Bucket, Model, Priced};
+use engine::map::perps::estimated::{Assumptions, Banded, Bucket, Candle, Model, Priced};
 use engine::map::perps::leverage::{self, Metric, Moment};
 use engine::map::perps::measured::Measured;
 use engine::map::perps::{Grid, score};
@@ -95,7 +95,20 @@ impl Run {
             (assumptions, calibrate::shares(&start, 0.02, &seen).unwrap())
         });
         let (assumptions, fit) = fits.into_iter().min_by(|a, b| a.1.divergence.total_cmp(&b.1.divergence)).unwrap();
-        let assumptions = assumptions.fitted(&fit, scale);
+        let mut assumptions = assumptions.fitted(&fit, scale);
+        let [longs, shorts] = self.observe(&assumptions, self.fit);
+        let seen: Vec<Observation> = longs.into_iter().chain(shorts).collect();
+        let swept: f64 = seen.iter().map(|each| assumptions.band(&each.swept).mid).sum();
+        let factor = seen.iter().map(|each| each.realised).sum::<f64>() / swept;
+        let (concentration, held) = calibrate::concentration(&assumptions, factor, &seen);
+        assumptions.concentration = concentration;
+        println!(
+            "{}: concentration {concentration}, which holds {:.0} % of the fitting window's cases, {:.0} % below, {:.0} % above",
+            self.name,
+            held.within * 100.0,
+            held.below * 100.0,
+            held.above * 100.0
+        );
         let shares: Vec<String> = assumptions
             .buckets
             .iter()
@@ -150,10 +163,43 @@ struct Said {
     naive: Vec<f64>,
     walk: Vec<f64>,
     unconditional: Vec<f64>,
-    bands: Vec<engine::map::perps::estimated::Banded>,
+    bands: Vec<Banded>,
+    during_bands: Vec<Banded>,
     realised: Vec<f64>,
     hits: Vec<(f64, f64)>,
     times: Vec<i64>,
+}
+
+impl Said {
+    /// Before the candle, told its range, and with the mean range of the past alone.
+    fn say(&mut self, run: &Run, (model, walk): (&Model, &Walk), side: Side, candle: &Candle, usual: f64) {
+        let (grid, mark, realised) = (&run.grid, model.mark().unwrap(), *self.realised.last().unwrap());
+        let (reach, usual, cells, near) = match side {
+            Side::Long => {
+                let near = grid.below(mark * 0.9)..grid.below(mark);
+                (candle.low, mark * (-usual).exp(), grid.below(candle.low)..grid.below(mark), near)
+            }
+            Side::Short => {
+                let near = grid.up_to(mark)..grid.up_to(mark / 0.9);
+                (candle.high, mark * usual.exp(), grid.up_to(mark)..grid.up_to(candle.high), near)
+            }
+        };
+        let sum = |mass: &[f64]| cells.clone().map(|cell| mass[cell] * grid.middles()[cell]).sum::<f64>();
+        let band = model.reached(side, reach);
+        self.bands.push(band);
+        self.before.push(band.mid);
+        self.unconditional.push(model.reached(side, usual).mid);
+        self.uniform.push(sum(&baseline::uniform(grid, mark, side)));
+        self.naive.push(model.open_interest().unwrap() * sum(&baseline::naive(grid, mark, side, &NAIVE)));
+        self.walk.push(sum(walk.mass(side)));
+        if realised > 0.0 && !cells.is_empty() {
+            // Where in its range a candle's liquidations lay is not recorded: evenly.
+            let mut evenly = vec![0.0; grid.len()];
+            evenly[cells.clone()].fill(realised / cells.len() as f64);
+            let hits = score::hits(grid, &model.mass(side), &evenly, near, 0.2, 0.005);
+            self.hits.push((hits.share.unwrap_or(0.0) * realised, hits.by_chance * realised));
+        }
+    }
 }
 
 /// Goes through a window candle by candle. Everything but `during` is said from the state before the candle; the range it then
@@ -162,47 +208,17 @@ fn go(run: &Run, assumptions: &Assumptions, window: (i64, i64)) -> [Said; 2] {
     let mut model = Model::new(run.grid.clone(), assumptions.clone()).unwrap();
     let mut walk = Walk::new(run.grid.clone());
     let mut said: [Said; 2] = Default::default();
-    let middles = run.grid.middles();
     for (at, hour) in run.hours.iter().enumerate().filter(|(_, hour)| hour.candle.time < window.1) {
         let candle = &hour.candle;
         let known = (candle.time >= window.0).then(|| hour.liquidated.zip(model.mark())).flatten();
-        if let Some((liquidated, mark)) = known {
+        if let Some((liquidated, _)) = known {
             let ranges =
                 run.hours[at.saturating_sub(24)..at].iter().map(|hour| (hour.candle.high / hour.candle.low).ln());
             let usual = ranges.sum::<f64>() / 24.0 / 2.0;
-            for (at, side) in SIDES.into_iter().enumerate() {
-                let said = &mut said[at];
-                let (reach, usual, cells) = match side {
-                    Side::Long => {
-                        let crossed = run.grid.below(candle.low)..run.grid.below(mark);
-                        (candle.low, mark * (-usual).exp(), crossed)
-                    }
-                    Side::Short => {
-                        let crossed = run.grid.up_to(mark)..run.grid.up_to(candle.high);
-                        (candle.high, mark * usual.exp(), crossed)
-                    }
-                };
-                let sum = |mass: &[f64]| cells.clone().map(|cell| mass[cell] * middles[cell]).sum::<f64>();
-                said.bands.push(model.reached(side, reach));
-                said.before.push(model.reached(side, reach).mid);
-                said.unconditional.push(model.reached(side, usual).mid);
-                said.uniform.push(sum(&baseline::uniform(&run.grid, mark, side)));
-                let open_interest = model.open_interest().unwrap();
-                said.naive.push(open_interest * sum(&baseline::naive(&run.grid, mark, side, &NAIVE)));
-                said.walk.push(sum(walk.mass(side)));
-                said.realised.push(liquidated[at]);
+            for (at, said) in said.iter_mut().enumerate() {
                 said.times.push(candle.time);
-                if liquidated[at] > 0.0 && !cells.is_empty() {
-                    // Where in its range a candle's liquidations lay is not recorded: evenly.
-                    let mut where_ = vec![0.0; run.grid.len()];
-                    where_[cells.clone()].fill(liquidated[at] / cells.len() as f64);
-                    let near = match side {
-                        Side::Long => run.grid.below(mark * 0.9)..run.grid.below(mark),
-                        Side::Short => run.grid.up_to(mark)..run.grid.up_to(mark / 0.9),
-                    };
-                    let hits = score::hits(&run.grid, &model.mass(side), &where_, near, 0.2, 0.005);
-                    said.hits.push((hits.share.unwrap_or(0.0) * liquidated[at], hits.by_chance * liquidated[at]));
-                }
+                said.realised.push(liquidated[at]);
+                said.say(run, (&model, &walk), SIDES[at], candle, usual);
             }
         }
         if model.apply(candle).is_ok() {
@@ -211,6 +227,7 @@ fn go(run: &Run, assumptions: &Assumptions, window: (i64, i64)) -> [Said; 2] {
         if known.is_some() {
             for (said, side) in said.iter_mut().zip(SIDES) {
                 said.during.push(model.liquidations(side).mid);
+                said.during_bands.push(model.liquidations(side));
             }
         }
     }
@@ -258,36 +275,36 @@ fn report(run: &Run, assumptions: &Assumptions) -> [Said; 2] {
                 of(&said.unconditional),
                 of(&said.during)
             );
-            // What was missing in the fitting window, by what is opened and liquidated within a candle, is all that is carried over.
-            let sum = |values: &[f64]| values.iter().sum::<f64>();
-            let factor = sum(&fitted.realised) / sum(&fitted.before);
-            let cases: Vec<_> = said
-                .bands
-                .iter()
-                .zip(&said.realised)
-                .map(|(band, realised)| {
-                    let mut band = *band;
-                    (band.low, band.mid, band.high) = (band.low * factor, band.mid * factor, band.high * factor);
-                    (band, *realised)
-                })
-                .collect();
-            let band = score::calibration(&cases);
-            let (hit, chance) = said.hits.iter().fold((0.0, 0.0), |(a, b), (hit, chance)| (a + hit, b + chance));
-            println!(
-                "         daily rank {} (uniform {}); mass off by {:+.0} %; within the band {:.0} %, below {:.0} %, above {:.0} %; \
-                 {:.0} % of dollars within 0.5 % of the heaviest fifth, by chance {:.0} %",
-                daily(&said.before, &said.realised, (86_400 / run.interval) as usize),
-                daily(&said.uniform, &said.realised, (86_400 / run.interval) as usize),
-                score::mass_error(factor * sum(&said.before), sum(&said.realised)).unwrap() * 100.0,
-                band.within * 100.0,
-                band.below * 100.0,
-                band.above * 100.0,
-                hit / sum(&said.realised) * 100.0,
-                chance / sum(&said.realised) * 100.0
-            );
+            quality(run, said, fitted);
         }
     }
     scored
+}
+
+/// How stable the rank is, how far the mass is off, what the bands hold. What the fitting window lacked, by what is opened and
+/// liquidated within a candle, is all that is carried over.
+fn quality(run: &Run, said: &Said, fitted: &Said) {
+    let sum = |values: &[f64]| values.iter().sum::<f64>();
+    let band = |bands: &[Banded], factor: f64| {
+        let cases: Vec<_> = bands.iter().map(|band| band.times(factor)).zip(said.realised.iter().copied()).collect();
+        let held = score::calibration(&cases);
+        format!("{:.0} % ({:.0} % below, {:.0} % above)", held.within * 100.0, held.below * 100.0, held.above * 100.0)
+    };
+    let [before, during] = [&fitted.before, &fitted.during].map(|values| sum(&fitted.realised) / sum(values));
+    let (hit, chance) = said.hits.iter().fold((0.0, 0.0), |(a, b), (hit, chance)| (a + hit, b + chance));
+    let a_day = usize::try_from(86_400 / run.interval).unwrap();
+    println!(
+        "         daily rank {} (uniform {}); mass before off by {:+.0} %, with own openings {:+.0} %; within the band before {}, with \
+         own openings {}; {:.0} % of dollars within 0.5 % of the heaviest fifth, by chance {:.0} %",
+        daily(&said.before, &said.realised, a_day),
+        daily(&said.uniform, &said.realised, a_day),
+        score::mass_error(before * sum(&said.before), sum(&said.realised)).unwrap() * 100.0,
+        score::mass_error(during * sum(&said.during), sum(&said.realised)).unwrap() * 100.0,
+        band(&said.bands, before),
+        band(&said.during_bands, during),
+        hit / sum(&said.realised) * 100.0,
+        chance / sum(&said.realised) * 100.0
+    );
 }
 
 #[test]

@@ -47,6 +47,9 @@ use protocol::venue::Side;
 
 use super::grid::Grid;
 
+/// What is larger is no price, turnover or open interest, so that no product of them overflows.
+const LARGEST: f64 = 1e30;
+
 /// By how much of the open interest a side's sum may be off: roundings alone.
 const TOLERANCE: f64 = 1e-9;
 
@@ -77,7 +80,7 @@ pub struct Candle {
 /// Why a candle was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refused {
-    /// A price is zero, negative or no number.
+    /// A price is zero, negative, no number, or one that nothing has: not within `10^-30` and `10^30`.
     NoPrice,
     /// Its high is below its low, or its open or close is outside them.
     Crossed,
@@ -112,11 +115,11 @@ pub struct Seen {
     pub refused: [u64; 4],
     /// Candles without open interest: the last one was carried on, nothing was opened but what was swept or passed on.
     pub open_interest_missing: u64,
-    /// Of them, those whose open interest was negative or no number.
+    /// Of them, those whose open interest was negative, no number or beyond `10^30`.
     pub open_interest_refused: u64,
     /// Candles without turnover: nothing was passed on.
     pub turnover_missing: u64,
-    /// Of them, those whose turnover was negative or no number.
+    /// Of them, those whose turnover was negative, no number or beyond `10^30`.
     pub turnover_refused: u64,
     /// Times at which candles were missing: what happened there is seen by its end alone.
     pub gaps: u64,
@@ -142,6 +145,14 @@ pub struct Banded {
     pub mid: f64,
     /// 90th percentile.
     pub high: f64,
+}
+
+impl Banded {
+    /// The same, so many times as large.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self { low: self.low * factor, mid: self.mid * factor, high: self.high * factor }
+    }
 }
 
 /// The last candle that was taken.
@@ -247,7 +258,7 @@ impl Model {
     /// The state before the candle, if it can be taken.
     fn look_at(&self, candle: &Candle) -> Result<Option<Last>, Refused> {
         let prices = [candle.open, candle.high, candle.low, candle.close];
-        if !prices.iter().all(|price| *price > 0.0 && price.is_finite()) {
+        if !prices.iter().all(|price| (1.0 / LARGEST..=LARGEST).contains(price)) {
             return Err(Refused::NoPrice);
         }
         if prices.iter().any(|price| *price > candle.high || *price < candle.low) {
@@ -300,8 +311,7 @@ impl Model {
         for ((pair, sum), pace) in self.populations.iter_mut().zip(&mut self.swept).zip(&self.paces) {
             // Churn saturates: nobody passes on twice at once.
             let churned = churned * pace;
-            let either = open_interest + churned;
-            flow.transfer = if either > 0.0 { open_interest * churned / either } else { 0.0 };
+            flow.transfer = if open_interest > 0.0 { open_interest / (open_interest / churned + 1.0) } else { 0.0 };
             for (population, sum) in pair.iter_mut().zip(sum) {
                 let found = population.sweep(swept, &self.grid);
                 sum.coins += found.coins;
@@ -426,7 +436,7 @@ impl Assumptions {
     }
 }
 
-/// A figure that is there, finite and not negative.
+/// A figure that is there, not negative and not absurd.
 fn known(figure: Option<f64>) -> Option<f64> {
-    figure.filter(|figure| *figure >= 0.0 && figure.is_finite())
+    figure.filter(|figure| (0.0..=LARGEST).contains(figure))
 }

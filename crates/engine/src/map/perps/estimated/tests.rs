@@ -254,6 +254,31 @@ fn bad_input_is_counted_and_changes_nothing() {
 }
 
 #[test]
+fn absurd_figures_do_no_harm() {
+    let figures = [0.0, 5e-324, 1e-30, 1.0, 1e30, f64::MAX, f64::INFINITY, f64::NAN, -1.0];
+    let mut model = model();
+    let mut time = 0;
+    for open_interest in figures {
+        for price in figures {
+            for turnover in figures {
+                time += 3_600;
+                let candle = Candle {
+                    high: price.max(100.0),
+                    low: price.min(100.0),
+                    turnover: Some(turnover),
+                    taker_buy: Some(turnover),
+                    ..flat_candle(time, price, open_interest)
+                };
+                let _ = model.apply(&candle);
+                let masses = model.mass(Side::Long).into_iter().chain(model.mass(Side::Short));
+                assert!(masses.into_iter().all(|coins| coins >= 0.0 && coins.is_finite()), "{candle:?}");
+            }
+        }
+    }
+    assert!(model.coverage().seen.taken > 100);
+}
+
+#[test]
 fn assumptions_that_cannot_be_are_refused() {
     let change = |how: fn(&mut Assumptions)| {
         let mut assumptions = assumptions();
