@@ -410,7 +410,8 @@ fn positions(folder: &Path, run: &Run, assumptions: &Assumptions, coin: &str) {
     let mut walk = Walk::new(run.grid.clone());
     let mut hours = run.hours.iter().peekable();
     let mut rhos: [[Vec<f64>; 3]; 2] = Default::default();
-    let (mut hits, mut shares): ([Vec<(f64, f64)>; 2], [Vec<[f64; 4]>; 2]) = Default::default();
+    let mut hits: [Vec<(f64, f64)>; 2] = Default::default();
+    let mut shares: [Vec<[f64; 4]>; 2] = Default::default();
     for (time, all) in snapshots {
         while let Some(hour) = hours.next_if(|hour| hour.candle.time + run.interval <= *time) {
             if model.apply(&hour.candle).is_ok() {
@@ -471,15 +472,14 @@ fn positions(folder: &Path, run: &Run, assumptions: &Assumptions, coin: &str) {
             share(3)
         );
     }
-    let coverage = model.coverage();
-    println!("  {:?}", coverage);
+    println!("  {:?}", model.coverage());
 }
 
 #[test]
 fn leverage_beside_the_past() {
     let Some(folder) = data() else { return };
     let moments = |hours: &[Hour], interval: i64| -> Vec<Moment> {
-        let a_day = (86_400 / interval) as usize;
+        let a_day = usize::try_from(86_400 / interval).unwrap();
         let whole = hours.windows(a_day).map(|day| {
             let last = &day[a_day - 1];
             let sum = |pick: &dyn Fn(&Hour) -> Option<f64>| day.iter().map(pick).sum::<Option<f64>>();

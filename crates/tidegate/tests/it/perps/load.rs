@@ -56,12 +56,14 @@ impl Columns {
     }
 
     /// A column of moments, in seconds.
+    #[expect(clippy::cast_possible_truncation, reason = "a moment in seconds is a small whole number")]
     fn second(&self, name: &str, row: usize) -> i64 {
         self.number(name, row).unwrap() as i64
     }
 }
 
 /// Numbers as they are, moments in seconds; `None` for text.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the recorded files have no other kinds")]
 fn numbers(array: &ArrayRef) -> Option<Vec<Option<f64>>> {
     Some(match array.data_type() {
         DataType::Float64 => array.as_primitive::<Float64Type>().iter().collect(),
@@ -78,6 +80,7 @@ fn numbers(array: &ArrayRef) -> Option<Vec<Option<f64>>> {
     })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the recorded files have no other kinds")]
 fn texts(array: &ArrayRef) -> Vec<String> {
     let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
     match array.data_type() {

@@ -219,8 +219,10 @@ fn totals_coverage_and_what_no_price_liquidates() {
     }
 }
 
-/// Recorded maps: moment, price, and mass in US dollars at levels, longs and shorts.
-fn recorded(folder: &Path, coin: &str) -> Vec<(i64, f64, Vec<(Side, f64, f64)>)> {
+/// A recorded map: its moment, and levels with their side, price and mass in US dollars.
+type Recorded = (i64, Vec<(Side, f64, f64)>);
+
+fn recorded(folder: &Path, coin: &str) -> Vec<Recorded> {
     let path = folder.join("hyperliquid/maps_2026-01_2026-02/heatmap_snapshots.jsonl.gz");
     let mut text = String::new();
     flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
@@ -230,9 +232,6 @@ fn recorded(folder: &Path, coin: &str) -> Vec<(i64, f64, Vec<(Side, f64, f64)>)>
         let time: jiff::Timestamp = record["commit_time"].as_str().unwrap().parse().unwrap();
         let map = &record["data"]["data"][coin];
         // The first record is a sample, with a price of 105,234.
-        let Some(price) = map["currentPrice"].as_f64().filter(|price| *price > 0.0 && *price != 105_234.0) else {
-            continue;
-        };
         if record["data"]["data"]["BTC"]["currentPrice"] == 105_234 {
             continue;
         }
@@ -242,7 +241,7 @@ fn recorded(folder: &Path, coin: &str) -> Vec<(i64, f64, Vec<(Side, f64, f64)>)>
                 levels.push((side, level["price"].as_f64().unwrap(), level["value"].as_f64().unwrap()));
             }
         }
-        maps.push((time.as_second(), price, levels));
+        maps.push((time.as_second(), levels));
     }
     maps
 }
@@ -258,7 +257,7 @@ fn the_shape_is_that_of_maps_recorded_by_others_on_the_same_days() {
         let mut compared = BTreeSet::new();
         for (time, all) in snapshots {
             // The nearest record within six hours.
-            let Some((at, _, levels)) = maps.iter().min_by_key(|(at, ..)| (at - time).abs()) else { continue };
+            let Some((at, levels)) = maps.iter().min_by_key(|(at, ..)| (at - time).abs()) else { continue };
             if (at - time).abs() > 6 * 3_600 {
                 continue;
             }
