@@ -188,7 +188,14 @@ impl Assumptions {
                     .to_owned(),
             ),
             ("leverage_prior", format!("Open interest is held at {} at all times.", shares.join(", "))),
-            ("leverage_band", format!("Those shares are as sure as {} observations.", self.concentration)),
+            (
+                "leverage_band",
+                format!(
+                    "Those shares are as sure as {} observations. The band is of them alone: what else the model does not \
+                     know is not in it.",
+                    self.concentration
+                ),
+            ),
             ("liquidation_ratios", format!("Liquidation price over entry, long/short: {}.", levels.join(", "))),
             (
                 "price",
