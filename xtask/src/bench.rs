@@ -7,7 +7,8 @@
 //! * `tick`: what one move of prices costs where everybody is watched, beside a full rescan;
 //! * `sync [--logs N]`: logs read from a node on this machine, into files and on into a book, beside cryo, with the floor of
 //!   merely going over the node's answers;
-//! * `fold`: from files to a book, stage by stage, with the floor of merely decoding the columns, and the book's memory.
+//! * `fold`: from files to a book, stage by stage, with the floor of merely decoding the columns, and the book's memory;
+//! * `map`: maps built cold, asked warm, and beside looking at everybody.
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         [what] if what == "health" => health(),
         [what] if what == "tick" => tick(),
         [what] if what == "fold" => fold(),
+        [what] if what == "map" => map(),
         [what, options @ ..] if what == "sync" => sync(options),
         [what, options @ ..] if what == "liquidations" => liquidations(options),
         options => liquidations(options),
@@ -41,7 +43,7 @@ fn liquidations(options: &[String]) -> Result<()> {
         [] => ROWS,
         [option, rows] if option == "--rows" => rows.parse().context("--rows takes a whole number")?,
         _ => bail!(
-            "`bench` takes `health`, `tick`, `fold`, `sync` with `--logs N` or nothing, or `liquidations` with `--rows N` or nothing"
+            "`bench` takes `health`, `tick`, `fold`, `map`, `sync` with `--logs N` or nothing, or `liquidations` with `--rows N` or nothing"
         ),
     };
     shell::run(shell::cargo().args(["build", "--release", "--locked", "--package", "tidegate"]))?;
@@ -100,6 +102,20 @@ fn sync(options: &[String]) -> Result<()> {
 fn fold() -> Result<()> {
     build_sync()?;
     shell::run(shell::program(bench_sync()).arg("fold").arg(folder()))
+}
+
+/// Maps need no peers.
+fn map() -> Result<()> {
+    shell::run(shell::cargo().args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "differential",
+        "--bin",
+        "bench-map",
+    ]))?;
+    shell::run(&mut shell::program(shell::root().join("target/release/bench-map")))
 }
 
 fn build_sync() -> Result<()> {

@@ -1,9 +1,11 @@
 //! Everything derived: deterministic folds over the ordered log, pure in (state, event).
 //!
-//! Modules stand in the order data flows. Today there are these rooms:
+//! Modules stand in the order data flows:
 //!
+//! * [`book`]: who holds and owes what in a lending market;
 //! * [`health`]: which of many accounts need no exact look under given prices;
 //! * [`prices`]: what each asset cost after each log, where logs tell it;
+//! * [`map`]: what becomes liquidatable at each level of a coin's price;
 //! * [`liquidations`]: who was liquidated for how much, in groups, in bursts, and how concentrated it was.
 //!
 //! What this crate does not do: it reads no file and no clock, it draws no random numbers, and its results depend neither
@@ -14,4 +16,5 @@
 pub mod book;
 pub mod health;
 pub mod liquidations;
+pub mod map;
 pub mod prices;

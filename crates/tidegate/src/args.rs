@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Positions(Positions),
     /// What a synced market's oracle said, and when: from feeds' logs, exact, or as it answered when asked
     Prices(Prices),
+    /// What becomes liquidatable at each level of a coin's price: how much, where, whose, and what it pays
+    Map(Box<Map>),
     /// Prove a synced market against its chain: accounts, reserves, logs
     Verify(Verify),
     /// Make the tables of a synced market anew from its logs, without a node
@@ -295,6 +297,85 @@ pub(crate) struct Positions {
     /// How results are written.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// `map`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Map {
+    /// The asset: BTC or ETH with all that moves with it, or one token by its symbol
+    #[arg(value_name = "ASSET")]
+    pub asset: String,
+    /// The synced markets; all of the archive where none is named
+    #[arg(long, value_name = "NAME")]
+    pub market: Vec<String>,
+    /// Files of positions: account, collateral, collateral_amount, threshold, debt, debt_amount. Parquet, CSV or JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub positions: Vec<PathBuf>,
+    /// Read a field of the files from a column of another name
+    #[arg(long, value_name = "FIELD=COLUMN")]
+    pub map: Vec<String>,
+    /// Only rows of the files in which a column has this value
+    #[arg(long, value_name = "COLUMN=VALUE")]
+    pub only: Vec<String>,
+    /// Prices of the files' tokens in dollars, where they do not say
+    #[arg(long, value_delimiter = ',', value_name = "TOKEN=USD")]
+    pub price: Vec<String>,
+    /// Liquidation thresholds of the files' collateral, before what they say
+    #[arg(long, value_delimiter = ',', value_name = "TOKEN=78%")]
+    pub threshold: Vec<String>,
+    /// Liquidation bonuses of the files' collateral, likewise
+    #[arg(long, value_delimiter = ',', value_name = "TOKEN=5%")]
+    pub bonus: Vec<String>,
+    /// The day of the files' positions
+    #[arg(long, value_name = "DAY")]
+    pub as_of: Option<String>,
+    /// As of this block of a synced market and not the last one with prices
+    #[arg(long, value_name = "BLOCK")]
+    pub at: Option<u64>,
+    /// How far down
+    #[arg(long, default_value = "-50%", allow_hyphen_values = true, value_name = "CHANGE")]
+    pub from: String,
+    /// How far up
+    #[arg(long, default_value = "+50%", allow_hyphen_values = true, value_name = "CHANGE")]
+    pub to: String,
+    /// How far apart levels are, of today's price
+    #[arg(long, default_value = "2.5%", value_name = "CHANGE", conflicts_with = "levels")]
+    pub step: String,
+    /// How many levels instead, evenly apart
+    #[arg(long, value_name = "N")]
+    pub levels: Option<u32>,
+    /// Split by these
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub by: Vec<MapBy>,
+    /// The N accounts that owe most of those that each level reaches
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub top: usize,
+    /// Groups of tokens that move together, as TOML, instead of those that are known
+    #[arg(long, value_name = "FILE")]
+    pub groups: Option<PathBuf>,
+    /// The asset alone, without what moves with it
+    #[arg(long)]
+    pub alone: bool,
+    /// Draw the map into a PNG
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// Draw the map into an SVG
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// How results are written.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// By what a map is split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum MapBy {
+    /// Market
+    Market,
+    /// Chain
+    Chain,
+    /// Class of what an account owes
+    Size,
 }
 
 /// `verify`.

@@ -9,6 +9,8 @@ mod bars;
 mod calendar;
 mod canvas;
 mod frame;
+mod heat;
+mod prices;
 mod raster;
 #[cfg(test)]
 mod tests;
@@ -100,13 +102,84 @@ pub(crate) struct Span {
     pub label: String,
 }
 
-/// A chart of either kind.
+/// What lies at each level of a price, in panels of one standing each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PriceMap {
+    /// The texts around the marks.
+    pub caption: Caption,
+    /// Name of the price axis, such as "Price of BTC, USD".
+    pub price_label: String,
+    /// Today's price.
+    pub today: f64,
+    /// The levels, ascending.
+    pub levels: Vec<f64>,
+    /// The panels, from the top.
+    pub panels: Vec<Panel>,
+}
+
+/// One panel over the price axis.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Panel {
+    /// What it shows.
+    pub title: String,
+    /// How it is known, in a word or two.
+    pub badge: String,
+    /// An estimate is hatched.
+    pub is_estimate: bool,
+    /// What is exact has a badge of its own colour.
+    pub is_exact: bool,
+    /// What stands before each value: "$", or nothing.
+    pub prefix: String,
+    /// What each level adds to the one nearer to today's, in parts that are stacked.
+    pub parts: Vec<Part>,
+    /// What is reached at each level beyond what is at today's price.
+    pub reached: Vec<Option<f64>>,
+    /// Between what that lies: low and high.
+    pub band: Option<(Vec<Option<f64>>, Vec<Option<f64>>)>,
+}
+
+/// A part of the bars of a panel.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Part {
+    /// Its name.
+    pub name: String,
+    /// What it adds at each level.
+    pub steps: Vec<Option<f64>>,
+}
+
+/// How much lay at each price at each time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heat {
+    /// The texts around the marks.
+    pub caption: Caption,
+    /// Name and unit of what the colours measure.
+    pub value_label: String,
+    /// What stands before each value: "$", or nothing.
+    pub prefix: String,
+    /// When the first column begins, in seconds since 1970 UTC.
+    pub start_s: i64,
+    /// Length of a column in seconds.
+    pub bucket_s: i64,
+    /// The prices of the rows, ascending, about evenly apart.
+    pub levels: Vec<f64>,
+    /// What lay there: by column, then by row; none where it is not known.
+    pub columns: Vec<Vec<Option<f64>>>,
+    /// The price in each column.
+    pub price: Vec<Option<f64>>,
+}
+
+/// A chart of any kind.
 #[derive(Debug, Clone)]
 pub(crate) enum Chart {
     /// A value per category.
     Bars(Bars),
     /// A value over time.
     Timeline(Timeline),
+    /// What lies at each level of a price.
+    PriceMap(PriceMap),
+    /// How much lay at each price at each time.
+    #[cfg_attr(not(test), expect(dead_code, reason = "maps of venues' positions over time are drawn with it"))]
+    Heat(Heat),
 }
 
 impl Chart {
@@ -115,6 +188,8 @@ impl Chart {
         match self {
             Self::Bars(chart) => bars::draw(chart),
             Self::Timeline(chart) => timeline::draw(chart),
+            Self::PriceMap(chart) => prices::draw(chart),
+            Self::Heat(chart) => heat::draw(chart),
         }
     }
 

@@ -83,7 +83,10 @@ impl World {
                     (false, log::leg(collateral, position.collateral, terms.collateral)),
                     (true, log::leg(debt, position.debt, terms.debt)),
                 ];
+                let of_collateral = |is_debt: bool, bps: u128| u16::try_from(bps).ok().filter(|_| !is_debt);
                 rows.extend(legs.map(|(is_debt, leg)| Row {
+                    threshold_bps: of_collateral(is_debt, collateral.threshold_bps),
+                    bonus_bps: of_collateral(is_debt, collateral.bonus_bps),
                     chain: market.chain,
                     market: market.name.clone(),
                     version: Some(market.version),

@@ -82,6 +82,19 @@ pub struct Pair {
     pub protocol_fee: Bps,
 }
 
+/// What of a position decides how much of one debt a call may repay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exposed {
+    /// The account's health factor.
+    pub health_factor: Wad,
+    /// All its debt, in base currency.
+    pub total_debt: U256,
+    /// The debt to repay, in its smallest unit.
+    pub debt: U256,
+    /// The collateral to take, in its smallest unit.
+    pub collateral: U256,
+}
+
 /// How much changes hands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amounts {
@@ -95,7 +108,10 @@ pub struct Amounts {
 
 impl Amounts {
     /// What leaves the borrower.
-    fn seized(&self) -> Checked<U256> {
+    ///
+    /// # Errors
+    /// The sum leaves 256 bits.
+    pub fn seized(&self) -> Checked<U256> {
         add(self.collateral, self.fee)
     }
 }
@@ -132,6 +148,36 @@ impl Pair {
             percent_mul(bonus, self.protocol_fee, rounding.fee)?
         };
         Ok(Amounts { debt, collateral: sub(collateral, fee)?, fee })
+    }
+
+    /// The most that one call may repay of a debt, in its smallest unit: the close factor.
+    ///
+    /// Half of the debt in V2; to 3.2 all of it at a health factor of at most 0.95, else half; since 3.3 half of the whole
+    /// position's debt while both sides are worth 2,000 dollars and the health factor is above 0.95.
+    ///
+    /// # Errors
+    /// A product leaves 256 bits, or the debt's price is zero.
+    pub fn most_repaid(&self, revision: Revision, position: &Exposed) -> Checked<U256> {
+        let Exposed { health_factor, total_debt, debt, collateral } = *position;
+        match revision.rules().liquidation {
+            LiquidationOrder::V2 => return percent_mul_half_up(debt, DEFAULT_CLOSE_FACTOR),
+            LiquidationOrder::V3_0_0 | LiquidationOrder::V3_0_2 => {
+                let is_near = health_factor > CLOSE_FACTOR_HEALTH_FACTOR;
+                return percent_mul_half_up(debt, if is_near { DEFAULT_CLOSE_FACTOR } else { Bps::ONE });
+            }
+            LiquidationOrder::V3_3 | LiquidationOrder::V3_5 | LiquidationOrder::V3_7 => {}
+        }
+        let debt_value = self.debt_value(debt, revision.rules().debt_value)?;
+        let is_large = self.collateral_value(collateral)? >= MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD
+            && debt_value >= MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD;
+        if !is_large || health_factor <= CLOSE_FACTOR_HEALTH_FACTOR {
+            return Ok(debt);
+        }
+        let half = percent_mul_half_up(total_debt, DEFAULT_CLOSE_FACTOR)?;
+        if debt_value <= half {
+            return Ok(debt);
+        }
+        div(mul(half, unit(self.debt_decimals)?)?, self.debt_price)
     }
 
     fn collateral_value(&self, amount: U256) -> Checked<U256> {
@@ -259,6 +305,16 @@ impl Found {
     fn debt(&self) -> Checked<U256> {
         add(self.stable_debt, self.variable_debt)
     }
+
+    fn most_repaid(&self, revision: Revision) -> Checked<U256> {
+        let exposed = Exposed {
+            health_factor: self.data.health_factor,
+            total_debt: self.data.total_debt,
+            debt: self.debt()?,
+            collateral: self.collateral,
+        };
+        self.pair.most_repaid(revision, &exposed)
+    }
 }
 
 impl Pool {
@@ -332,8 +388,7 @@ impl Pool {
         let debts = self.debts(call.borrower, call.debt, block)?;
         self.validate_liquidation(call, data.health_factor, add(debts.0, debts.1)?, block)?;
         let found = self.found(call, data, debts, block)?;
-        let largest = percent_mul_half_up(found.debt()?, DEFAULT_CLOSE_FACTOR)?;
-        let asked = call.debt_to_cover.min(largest);
+        let asked = call.debt_to_cover.min(found.most_repaid(self.revision)?);
         let amounts = found.pair.amounts(self.revision, asked, found.collateral)?;
         // V2 repays what the collateral is worth only where that is less.
         let repaid = amounts.debt.min(asked);
@@ -361,9 +416,7 @@ impl Pool {
         let debt = add(debts.0, debts.1)?;
         self.validate_liquidation(call, data.health_factor, debt, block)?;
         let found = self.found(call, data, debts, block)?;
-        let close_factor =
-            if data.health_factor > CLOSE_FACTOR_HEALTH_FACTOR { DEFAULT_CLOSE_FACTOR } else { Bps::ONE };
-        let asked = call.debt_to_cover.min(percent_mul_half_up(debt, close_factor)?);
+        let asked = call.debt_to_cover.min(found.most_repaid(self.revision)?);
         let amounts = found.pair.amounts(self.revision, asked, found.collateral)?;
         if amounts.debt == debt {
             self.account_mut(call.borrower).flags.set_borrowing(call.debt, false);
@@ -407,7 +460,7 @@ impl Pool {
         let debt = rules.scaling.debt_balance(owed, debt_cache.variable_borrow_index)?;
         self.validate_liquidation(call, data.health_factor, debt, block)?;
         let found = self.found(call, data, (U256::ZERO, debt), block)?;
-        let asked = call.debt_to_cover.min(self.largest_repayment(&found, debt)?);
+        let asked = call.debt_to_cover.min(found.most_repaid(self.revision)?);
         let amounts = found.pair.amounts(self.revision, asked, found.collateral)?;
         self.require_no_dust(&found, debt, &amounts)?;
         let index = self.reserve(call.collateral)?.normalized_income(block.now)?;
@@ -442,22 +495,6 @@ impl Pool {
             deficits.extend(self.write_off_all(call.borrower, block)?);
         }
         Ok(Liquidated { deficits, ..found.liquidated(amounts.debt, amounts.collateral, fee) })
-    }
-
-    /// 3.3+: half of the whole position's debt while both sides are large and the health factor is above 0.95.
-    fn largest_repayment(&self, found: &Found, debt: U256) -> Allowed<U256> {
-        let pair = &found.pair;
-        let debt_value = pair.debt_value(debt, self.rules().debt_value)?;
-        let is_large = pair.collateral_value(found.collateral)? >= MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD
-            && debt_value >= MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD;
-        if !is_large || found.data.health_factor <= CLOSE_FACTOR_HEALTH_FACTOR {
-            return Ok(debt);
-        }
-        let half = percent_mul_half_up(found.data.total_debt, DEFAULT_CLOSE_FACTOR)?;
-        if debt_value <= half {
-            return Ok(debt);
-        }
-        Ok(div(mul(half, unit(pair.debt_decimals)?)?, pair.debt_price)?)
     }
 
     /// 3.3+: what is left of either side, if anything is left of both, must be worth at least 1,000 dollars.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::builder::{
-    FixedSizeBinaryBuilder, StringDictionaryBuilder, TimestampMicrosecondBuilder, UInt64Builder,
+    FixedSizeBinaryBuilder, StringDictionaryBuilder, TimestampMicrosecondBuilder, UInt32Builder, UInt64Builder,
 };
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -36,6 +36,8 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("side", word(), false),
     ];
     fields.extend(leg_fields(""));
+    fields.push(Field::new("liquidation_threshold_bps", DataType::UInt32, true));
+    fields.push(Field::new("liquidation_bonus_bps", DataType::UInt32, true));
     fields.push(Field::new("standing", word(), false));
     Arc::new(Schema::new(fields))
 });
@@ -55,6 +57,10 @@ pub struct Row {
     pub is_debt: bool,
     /// What, how much, and what it is worth.
     pub leg: Leg,
+    /// The liquidation threshold in hundredths of a per cent, of collateral where it is known.
+    pub threshold_bps: Option<u16>,
+    /// One hundred per cent and the liquidation bonus in hundredths of a per cent, likewise.
+    pub bonus_bps: Option<u16>,
 }
 
 /// Writes the positions of a moment as one file of a dataset, replacing what was on file for that moment.
@@ -86,6 +92,7 @@ fn columns(time: TimeUs, standing: Standing, rows: &[Row]) -> Vec<ArrayRef> {
     let (mut chains, mut users) = (UInt64Builder::new(), FixedSizeBinaryBuilder::new(20));
     let (mut markets, mut versions, mut sides, mut standings) =
         (Words::new(), Words::new(), Words::new(), Words::new());
+    let (mut thresholds, mut bonuses) = (UInt32Builder::new(), UInt32Builder::new());
     let mut legs = LegColumns::default();
     for row in rows {
         times.append_value(time.0);
@@ -95,6 +102,8 @@ fn columns(time: TimeUs, standing: Standing, rows: &[Row]) -> Vec<ArrayRef> {
         users.append_value(row.user).expect("an address has 20 bytes");
         sides.append_value(if row.is_debt { "debt" } else { "collateral" });
         legs.push(Some(&row.leg));
+        thresholds.append_option(row.threshold_bps.map(u32::from));
+        bonuses.append_option(row.bonus_bps.map(u32::from));
         standings.append_value(standing.word());
     }
     let mut columns: Vec<ArrayRef> = vec![
@@ -106,6 +115,8 @@ fn columns(time: TimeUs, standing: Standing, rows: &[Row]) -> Vec<ArrayRef> {
         Arc::new(sides.finish()),
     ];
     columns.extend(legs.take());
+    columns.push(Arc::new(thresholds.finish()));
+    columns.push(Arc::new(bonuses.finish()));
     columns.push(Arc::new(standings.finish()));
     columns
 }

@@ -131,6 +131,11 @@ fn signed(prefix: &str, text: &str) -> String {
     }
 }
 
+/// A round step of at least this length; of one where there is none.
+pub(super) fn step_of(least: f64) -> f64 {
+    nice(least, &[1.0, 2.0, 2.5, 5.0, 10.0])
+}
+
 /// The least round number that is not under `least`; `round` holds the mantissas to choose from.
 fn nice(least: f64, round: &[f64]) -> f64 {
     if least < 1e-24 {

@@ -91,6 +91,8 @@ pub(super) struct Rect {
 #[derive(Debug, Default)]
 pub(super) struct Canvas {
     body: String,
+    /// Colours that a pattern hatches in.
+    hatched: std::collections::BTreeSet<&'static str>,
 }
 
 impl Canvas {
@@ -108,6 +110,17 @@ impl Canvas {
         self.push(&format!(
             r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" fill="{fill}"><title>{tale}</title></rect>"#
         ));
+    }
+
+    /// The fill that hatches in a colour, such as `#3f74a8`; declared where it is first used.
+    pub(super) fn hatch(&mut self, colour: &'static str) -> String {
+        let id = format!("hatch-{}", colour.trim_start_matches('#'));
+        if self.hatched.insert(colour) {
+            self.push(&format!(
+                r##"<defs><pattern id="{id}" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="5" height="5" fill="#ffffff"/><rect width="3" height="5" fill="{colour}"/></pattern></defs>"##
+            ));
+        }
+        format!("url(#{id})")
     }
 
     /// Adds a straight line.

@@ -5,7 +5,7 @@ use resvg::usvg::roxmltree::{Document, ParsingOptions};
 use super::axis::{Axis, compact};
 use super::canvas::num;
 use super::text::{Type, clean, escape};
-use super::{Bar, Bars, Caption, Chart, Point, Scales, Span, Timeline, calendar, raster};
+use super::{Bar, Bars, Caption, Chart, Heat, Panel, Part, Point, PriceMap, Scales, Span, Timeline, calendar, raster};
 
 const DAY: i64 = 86_400;
 /// 2021-01-01.
@@ -51,6 +51,48 @@ fn span(from_s: i64, to_s: i64, label: &str) -> Span {
     Span { from_s, to_s, label: label.to_owned() }
 }
 
+/// Levels around 100, and what each adds: more the farther it is, in so many parts.
+fn panel(levels: usize, parts: usize, badge: &str, size: f64) -> Panel {
+    let away = |at: usize| (at as f64 - levels as f64 / 2.0).abs() * size;
+    let steps: Vec<Option<f64>> = (0..levels).map(|at| Some(away(at))).collect();
+    let reached: Vec<Option<f64>> = (0..levels).map(|at| Some(away(at) * away(at) / size)).collect();
+    let scaled = |by: f64| reached.iter().map(|value| value.map(|value| value * by)).collect::<Vec<_>>();
+    Panel {
+        title: format!("Loans of {badge} standing"),
+        badge: badge.to_owned(),
+        is_estimate: badge == "estimated",
+        is_exact: badge == "exact",
+        prefix: "$".to_owned(),
+        parts: (0..parts).map(|part| Part { name: format!("part {part}"), steps: steps.clone() }).collect(),
+        band: (badge == "estimated").then(|| (scaled(0.6), scaled(1.5))),
+        reached,
+    }
+}
+
+fn price_map(levels: usize, panels: Vec<Panel>) -> PriceMap {
+    PriceMap {
+        caption: caption("Prices"),
+        price_label: "Price of BTC, USD".to_owned(),
+        today: 61_234.0,
+        levels: (0..levels).map(|at| 61_234.0 * (0.5 + (at as f64 + 0.3) / levels as f64)).collect(),
+        panels,
+    }
+}
+
+fn heat(columns: usize, rows: usize) -> Heat {
+    let cell = |x: usize, y: usize| Some(((x * 7 + y * y) % 97) as f64 * 1e5).filter(|_| (x + y) % 50 != 3);
+    Heat {
+        caption: caption("Heat"),
+        value_label: "Notional, USD".to_owned(),
+        prefix: "$".to_owned(),
+        start_s: START,
+        bucket_s: 3_600,
+        levels: (0..rows).map(|row| 50_000.0 + 100.0 * row as f64).collect(),
+        columns: (0..columns).map(|x| (0..rows).map(|y| cell(x, y)).collect()).collect(),
+        price: (0..columns).map(|x| Some(50_000.0 + 3_000.0 * (1.0 + (x as f64 / 40.0).sin()))).collect(),
+    }
+}
+
 /// A chart of each kind and density.
 fn examples() -> Vec<Chart> {
     let some = |n: u32| (0..n).map(|i| bar(&format!("token {i}"), 1e6 / f64::from(i + 1), u64::from(i * 7 % 13)));
@@ -65,6 +107,16 @@ fn examples() -> Vec<Chart> {
         timeline(DAY, days(1).collect(), vec![]),
         timeline(DAY, days(70).collect(), vec![span(START + 5 * DAY, START + 9 * DAY, "Crash")]),
         timeline(DAY, days(1826).collect(), many),
+        Chart::PriceMap(price_map(1, vec![panel(1, 1, "exact", 1e6)])),
+        Chart::PriceMap(price_map(41, vec![panel(41, 4, "exact", 1e6)])),
+        Chart::PriceMap(price_map(200, vec![panel(200, 2, "exact", 1e6), panel(200, 3, "estimated", 3e7)])),
+        Chart::PriceMap(price_map(
+            400,
+            vec![panel(400, 1, "exact", 1e3), panel(400, 1, "observed", 1e9), panel(400, 2, "estimated", 1e-3)],
+        )),
+        Chart::Heat(heat(2, 2)),
+        Chart::Heat(heat(300, 120)),
+        Chart::Heat(heat(2_000, 1_100)),
         timeline(3600, (0..72).map(|i| point(START + i * 3600, 1e5, 2)).collect(), vec![]),
     ]
 }
@@ -122,6 +174,86 @@ fn nothing_to_draw_says_so() {
     for chart in [bars(vec![]), timeline(DAY, vec![], vec![span(0, 1, "x")]), timeline(DAY, odd, vec![])] {
         assert!(check(&chart).contains("No events"));
     }
+}
+
+/// No text of a chart over prices lies on another.
+#[test]
+fn texts_over_prices_stand_apart() {
+    for (levels, panels) in [(1, 1), (2, 2), (41, 1), (200, 2), (900, 3), (41, 4)] {
+        let badges = ["exact", "estimated", "observed", "imported"];
+        let panels = badges.iter().take(panels).map(|badge| panel(levels, 4, badge, 1e6)).collect();
+        for today in [1.0, 61_234.0, 1e7] {
+            let chart = PriceMap { today, ..price_map(levels, Vec::clone(&panels)) };
+            let svg = check(&Chart::PriceMap(chart));
+            let document = Document::parse_with_options(&svg, ParsingOptions::default()).unwrap();
+            let boxes: Vec<(f64, f64, f64, f64, &str)> = document
+                .descendants()
+                .filter(|node| node.has_tag_name("text"))
+                .map(|node| {
+                    let number = |name: &str| node.attribute(name).unwrap().parse::<f64>().unwrap();
+                    let face = Type { px: number("font-size"), bold: node.has_attribute("font-weight") };
+                    let text = node.text().unwrap_or_default();
+                    let width = face.width(text);
+                    let left = match node.attribute("text-anchor") {
+                        Some("middle") => number("x") - width / 2.0,
+                        Some("end") => number("x") - width,
+                        _ => number("x"),
+                    };
+                    (left, left + width, number("y") - face.px * 0.75, number("y"), text)
+                })
+                .collect();
+            for (at, one) in boxes.iter().enumerate() {
+                for other in &boxes[at + 1..] {
+                    let apart = one.1 <= other.0 || other.1 <= one.0 || one.3 <= other.2 || other.3 <= one.2;
+                    assert!(apart, "{} lies on {} at {levels} levels", one.4, other.4);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn odd_maps_neither_fail_nor_pass_in_silence() {
+    let odd = [f64::NAN, f64::INFINITY, f64::MAX, f64::MIN_POSITIVE, -5e6, 1e24, 5e-324];
+    for value in odd {
+        let mut one = panel(3, 1, "exact", 1.0);
+        one.reached[1] = Some(value);
+        one.parts[0].steps[1] = Some(value);
+        (one.title, one.badge, one.prefix) = (HOSTILE.repeat(9), HOSTILE.repeat(9), HOSTILE.to_owned());
+        one.parts[0].name = HOSTILE.repeat(9);
+        check(&Chart::PriceMap(price_map(3, vec![one.clone()])));
+        check(&Chart::PriceMap(PriceMap { today: value, ..price_map(3, vec![one]) }));
+        let mut cells = heat(3, 3);
+        (cells.columns[1][1], cells.price[1], cells.value_label) = (Some(value), Some(value), HOSTILE.repeat(9));
+        check(&Chart::Heat(cells));
+    }
+    let mut unknown = panel(3, 1, "exact", 1.0);
+    unknown.reached[0] = None;
+    assert!(check(&Chart::PriceMap(price_map(3, vec![unknown]))).contains("1 level has no known value"));
+    let nothing = [
+        Chart::PriceMap(price_map(0, vec![])),
+        Chart::PriceMap(price_map(3, vec![panel(2, 1, "exact", 1.0)])),
+        Chart::Heat(heat(0, 0)),
+        Chart::Heat(Heat { start_s: i64::MAX, ..heat(3, 3) }),
+        Chart::Heat(Heat { levels: vec![2.0, 1.0], ..heat(3, 2) }),
+    ];
+    for chart in nothing {
+        assert!(check(&chart).contains("No events"));
+    }
+}
+
+/// From light to dark in even steps, so that grey tells as much as colour.
+#[test]
+fn the_scale_of_heat_is_even_in_grey() {
+    let grey: Vec<f64> = (0..24)
+        .map(|shade| {
+            let colour = super::heat::colour(shade);
+            let part = |at: usize| f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap());
+            0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+        })
+        .collect();
+    let steps: Vec<f64> = grey.windows(2).map(|pair| pair[0] - pair[1]).collect();
+    assert!(steps.iter().all(|step| (4.0..16.0).contains(step)), "{steps:?}");
 }
 
 #[test]

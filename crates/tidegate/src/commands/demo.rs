@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Parser;
 use protocol::standing::Standing;
-use source::archive::{Archive, DatasetName, Writer, positions};
+use source::archive::{Archive, DatasetName, Table, Writer, positions};
 use source::import::{Label, record};
 
 use crate::args::{Args, Demo};
@@ -33,45 +33,69 @@ struct Stop {
     command: &'static [&'static str],
     /// The options that name a file, with the file's name in the demo's folder.
     files: &'static [(&'static str, &'static str)],
+    /// What it is about.
+    of: Of,
+}
+
+/// What a command is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// The dataset of liquidations.
+    Liquidations,
+    /// The positions that stand at the end.
+    Positions,
 }
 
 /// From the whole to its parts. What follows from liquidations has its place after them.
-fn stops() -> [Stop; 7] {
+fn stops() -> [Stop; 8] {
     [
         Stop {
             says: "All of it: totals, how much the largest make up, and the bursts. Most of the value falls in the shocks named above.",
             command: &["liquidations"],
             files: &[("--png", "time-series.png")],
+            of: Of::Liquidations,
         },
         Stop {
             says: "By chain: one leads by value, another by count.",
             command: &["liquidations", "--by", "chain"],
             files: &[("--png", "by-chain.png")],
+            of: Of::Liquidations,
         },
         Stop {
             says: "By size: most liquidations are small, most of the value is not.",
             command: &["liquidations", "--by", "size"],
             files: &[],
+            of: Of::Liquidations,
         },
         Stop {
             says: "Who liquidates: a few accounts win most of it.",
             command: &["liquidations", "--by", "liquidator", "--top", "5"],
             files: &[],
+            of: Of::Liquidations,
         },
         Stop {
             says: "By what was seized.",
             command: &["liquidations", "--by", "collateral", "--top", "5"],
             files: &[],
+            of: Of::Liquidations,
+        },
+        Stop {
+            says: "What would follow: which loans become liquidatable where, if ether moves with all that is pegged to it.",
+            command: &["map", "ETH", "--step", "10%"],
+            files: &[("--png", "map-of-ether.png")],
+            of: Of::Positions,
         },
         Stop {
             says: "By month, for a spreadsheet, with a chart.",
             command: &["liquidations", "--by", "month", "--format", "csv"],
             files: &[("--out", "by-month.csv"), ("--png", "by-month.png")],
+            of: Of::Liquidations,
         },
         Stop {
             says: "By day and chain, for a database: Parquet, with types.",
             command: &["liquidations", "--by", "day,chain", "--format", "parquet"],
             files: &[("--out", "by-day.parquet")],
+            of: Of::Liquidations,
         },
     ]
 }
@@ -115,7 +139,7 @@ impl Tour {
 
     /// Shows the command as a user would type it, and runs exactly that.
     fn visit(&self, stop: &Stop) -> anyhow::Result<()> {
-        let words = self.words(stop);
+        let words = self.words(stop)?;
         let shown: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         // What goes to a file alone leaves nothing to set apart.
         let gap = if stop.command.contains(&"--format") { "" } else { "\n" };
@@ -124,15 +148,23 @@ impl Tour {
         super::run(&args)
     }
 
-    fn words(&self, stop: &Stop) -> Vec<String> {
+    fn words(&self, stop: &Stop) -> anyhow::Result<Vec<String>> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let mut words = vec!["tidegate".to_owned(), "--archive".to_owned(), text(self.archive.root())];
         words.extend(stop.command.iter().map(|word| (*word).to_owned()));
-        words.extend(["--dataset".to_owned(), self.dataset.to_string()]);
+        match stop.of {
+            Of::Liquidations => words.extend(["--dataset".to_owned(), self.dataset.to_string()]),
+            Of::Positions => {
+                for file in self.archive.files(&self.dataset, Table::Positions)? {
+                    words.extend(["--positions".to_owned(), text(&file.path)]);
+                }
+                words.extend(["--as-of".to_owned(), World::ends().to_string()]);
+            }
+        }
         for (option, name) in stop.files {
             words.extend([(*option).to_owned(), text(&self.file(name))]);
         }
-        words
+        Ok(words)
     }
 
     /// A file of this world, apart from those of other seeds in the same folder.

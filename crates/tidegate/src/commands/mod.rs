@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod import;
 pub(crate) mod import_logs;
 pub(crate) mod liquidations;
+pub(crate) mod map;
 pub(crate) mod markets;
 pub(crate) mod positions;
 pub(crate) mod prices;
@@ -34,6 +35,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Sync(sync) => sync::run(&args.archive, sync),
         Command::Positions(positions) => positions::run(&args.archive, positions),
         Command::Prices(prices) => prices::run(&args.archive, prices),
+        Command::Map(map) => map::run(&args.archive, map),
         Command::Verify(verify) => verify::run(&args.archive, verify),
         Command::Rebuild(rebuild) => rebuild::run(&args.archive, rebuild),
         Command::Datasets(output) => datasets::run(&args.archive, output),

@@ -13,9 +13,13 @@ mod import_logs;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
+mod map;
+#[cfg(test)]
 mod markets;
 #[cfg(test)]
 mod nodes;
+#[cfg(test)]
+mod perps;
 #[cfg(test)]
 mod real_data;
 #[cfg(test)]

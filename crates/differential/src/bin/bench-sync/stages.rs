@@ -27,16 +27,7 @@ pub(crate) fn report(folder: &Path, accounts: u32, count: usize, raw: f64) -> Re
     let (last_block, lists, count) = (text.last_block, text.lists(LOGS), text.len());
     let bytes: usize = lists.iter().map(Vec::len).sum();
     drop(text);
-    let rate_by = |clock: fn() -> f64, work: &mut dyn FnMut() -> Result<()>| -> Result<f64> {
-        let mut best = f64::INFINITY;
-        for _ in 0..RUNS {
-            let begin = clock();
-            work()?;
-            best = best.min(clock() - begin);
-        }
-        Ok(count as f64 / best / 1e3)
-    };
-    let rate = |work: &mut dyn FnMut() -> Result<()>| rate_by(thread_seconds, work);
+    let rate = |work: &mut dyn FnMut() -> Result<()>| rate_by(thread_seconds, count, work);
     let scan = rate(&mut || {
         for list in &lists {
             black_box(list.iter().filter(|byte| **byte == b'"').count());
@@ -58,20 +49,7 @@ pub(crate) fn report(folder: &Path, accounts: u32, count: usize, raw: f64) -> Re
         Ok(())
     })?;
     ensure!(logs.len() == count, "every log is read");
-    let archive = Archive::at(folder)?;
-    let writer = Writer::open(&archive)?;
-    let filter = Filter { addresses: life::writers().into_iter().collect(), topics: decode::topics() };
-    let mut round = 0;
-    // Another thread encodes.
-    let written = rate_by(cpu_seconds, &mut || {
-        round += 1;
-        let market = MarketName::new(&format!("bench-{round}"))?;
-        let mut file = LogsFile::create(&writer, &market, life::CHAIN, &filter, life::FIRST_BLOCK)?;
-        file.append(&logs)?;
-        file.publish(last_block, life::block_hash(last_block), end_note(life::time(last_block)))?;
-        Ok(())
-    })?;
-    std::fs::remove_dir_all(folder).context("the archive stays")?;
+    let written = writing(folder, &logs, last_block)?;
     let decoded = rate(&mut || {
         for log in logs.iter() {
             black_box(decode::statement(&log)?);
@@ -98,4 +76,34 @@ pub(crate) fn report(folder: &Path, accounts: u32, count: usize, raw: f64) -> Re
         line("for comparison: all of it, from the node to files", raw, "k/s", &beside(raw, ignored, "the JSON floor"));
     }
     Ok(())
+}
+
+/// Thousands of logs a CPU-second that become Parquet.
+fn writing(folder: &Path, logs: &Logs, last_block: u64) -> Result<f64> {
+    let archive = Archive::at(folder)?;
+    let writer = Writer::open(&archive)?;
+    let filter = Filter { addresses: life::writers().into_iter().collect(), topics: decode::topics() };
+    let mut round = 0;
+    // Another thread encodes.
+    let written = rate_by(cpu_seconds, logs.len(), &mut || {
+        round += 1;
+        let market = MarketName::new(&format!("bench-{round}"))?;
+        let mut file = LogsFile::create(&writer, &market, life::CHAIN, &filter, life::FIRST_BLOCK)?;
+        file.append(logs)?;
+        file.publish(last_block, life::block_hash(last_block), end_note(life::time(last_block)))?;
+        Ok(())
+    })?;
+    std::fs::remove_dir_all(folder).context("the archive stays")?;
+    Ok(written)
+}
+
+/// Thousands of logs a second by a clock, of so many; the best run counts.
+fn rate_by(clock: fn() -> f64, count: usize, work: &mut dyn FnMut() -> Result<()>) -> Result<f64> {
+    let mut best = f64::INFINITY;
+    for _ in 0..RUNS {
+        let begin = clock();
+        work()?;
+        best = best.min(clock() - begin);
+    }
+    Ok(count as f64 / best / 1e3)
 }

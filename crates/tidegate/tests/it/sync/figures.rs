@@ -76,6 +76,27 @@ impl Figures {
         for account in &self.accounts {
             self.one(place, account);
         }
+        self.mapped(place);
+    }
+
+    /// At today's price a map holds whoever the contracts let be liquidated, whichever asset it is of.
+    fn mapped(&self, place: &Place) {
+        let is_v2 = self.decimals == 18;
+        let known = self.accounts.iter().filter(|account| account.data.is_ok());
+        let Some(asset) = known.clone().find_map(|account| account.holdings.keys().next()) else { return };
+        let (asset, block) = (asset.to_string(), self.block.to_string());
+        let args = ["map", &asset, "--at", &block, "--from", "0%", "--to", "0%", "--levels", "1"];
+        if is_v2 {
+            // This market lists no dollar that the registry knows.
+            place.bed.run(&args).refused("a map without a dollar", &["does not count in dollars"]);
+            return;
+        }
+        let report = place.bed.json(&args);
+        let rows = table(&report, "levels");
+        let mapped: u64 = rows.iter().map(|row| row["accounts"].as_u64().unwrap()).sum();
+        let one = U256::from(10).pow(U256::from(WAD));
+        let expected = known.filter(|account| account.data.as_ref().is_ok_and(|data| data[5] < one)).count();
+        assert_eq!(mapped, expected as u64, "block {block}: {rows:?}");
     }
 
     fn worth(&self, row: &Value, account: &Account) {

@@ -1,6 +1,6 @@
 //! A market read through HyperSync: the same market, and what the service leaves out shows as with a node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -15,7 +15,7 @@ use super::figures::Figures;
 use super::omissions::mends;
 use super::place::{Place, parts};
 use super::start;
-use crate::support::{Ran, footer, parquet_files, read};
+use crate::support::{Ran, footer, parquet_files};
 
 /// Blocks that one answer covers.
 const PAGE: u64 = 40;
@@ -86,18 +86,10 @@ fn answer(node: &mut Connection, question: &Value) -> Value {
     json!({ "data": [{ "logs": logs, "blocks": blocks.collect::<Vec<_>>() }], "archive_height": height, "next_block": end })
 }
 
-/// A log file's blocks and filter, its rows, and its footer without the word where it is from.
-type Held = (String, Vec<BTreeMap<String, String>>, BTreeMap<String, String>);
-
-fn held(place: &Place, origin: Option<&str>) -> Vec<Held> {
-    let held = parquet_files(&place.bed.archive().join("logs")).into_iter().map(|path| {
-        let mut notes = footer(&path);
-        let found = notes.remove("origin");
-        assert_eq!(found.is_some(), origin.is_some(), "{found:?}");
-        assert!(found.is_none_or(|found| origin.is_some_and(|origin| found.starts_with(origin))));
-        (path.file_name().unwrap().to_string_lossy().into_owned(), read(&path).1, notes)
-    });
-    held.collect()
+/// Where each log file says that it is from.
+fn origins(place: &Place) -> BTreeSet<Option<String>> {
+    let files = parquet_files(&place.bed.archive().join("logs"));
+    files.iter().map(|path| footer(path).remove("origin")).collect()
 }
 
 fn sync_through(place: &Place, url: &str) -> Ran {
@@ -119,7 +111,12 @@ fn a_market_read_through_hypersync_is_the_same_and_proven_the_same() {
     assert!(ran.code == Some(0) && ran.err.contains("HyperSync at 127.0.0.1"), "{ran:?}");
     figures.compare(&place);
     place.verify();
-    assert!(held(&place, Some("HyperSync at 127.0.0.1:")) == held(&right, None), "the files hold something else");
+    // Where files end may differ: a page of the service is shorter than a node's range, and a new source ends one.
+    assert!(place.logs().iter().eq(right.logs().iter()), "the files hold something else");
+    assert_eq!(origins(&right), BTreeSet::from([None]));
+    let origins = origins(&place);
+    assert!(origins.iter().flatten().all(|origin| origin.starts_with("HyperSync at 127.0.0.1:")));
+    assert!(!origins.contains(&None), "{origins:?}");
 
     // It leaves out a liquidation, which moves nothing: the fold is right without it, and the proofs miss it.
     let proxy = Proxy::start(node).unwrap();

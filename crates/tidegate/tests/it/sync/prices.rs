@@ -310,7 +310,7 @@ fn transactions_of_updates_are_kept_as_asked_for() {
     let mut chain = start(&parts, Version::V3_6, 4);
     let places = ["none", "near", "all"].map(|which| (which, Place::new(&mut chain)));
     let lived = chain.live(150).unwrap();
-    report(&mut chain, 1, 220_000_000);
+    chain.next_phase(1, U256::from(220_000_000)).unwrap();
     assert!(lived.liquidations > 0);
     for (which, place) in &places {
         place.sync(&["--finality", "0", "--oracle-updates", which]);

@@ -1,0 +1,271 @@
+//! Perpetual positions on the axis that all series of a map share.
+
+use std::sync::Arc;
+
+use protocol::amount::Usd8;
+use protocol::standing::Standing;
+use protocol::time::TimeUs;
+use protocol::venue::Side;
+
+use super::estimated::{Banded, Model, place};
+use super::grid::Grid;
+use super::measured::{Measured, Others};
+use crate::map::{
+    self, Assumption, Assumptions, Band, Class, Coverage, Label, Levels, Quantity, Series, Unit, from_float,
+};
+
+/// What an estimated model says: notional in US dollars at the levels' own prices, on either side in all, with the band of
+/// leverages, and by leverage.
+#[must_use]
+pub fn estimated(model: &Model, levels: &Levels, venue: &Arc<str>, at: TimeUs) -> Vec<Series> {
+    let mut series = Vec::new();
+    for side in [Side::Long, Side::Short] {
+        let by_bucket: Vec<Vec<f64>> =
+            levels.prices().iter().map(|price| reached(model, side, float(*price))).collect();
+        let banded: Vec<Banded> = by_bucket.iter().map(|values| model.assumptions().band(values)).collect();
+        let pick = |pick: fn(&Banded) -> f64| banded.iter().map(|each| from_float(pick(each))).collect();
+        let mut whole = one(venue, side, None, Standing::Estimated, at, pick(|each| each.mid));
+        whole.band = Some(Band { low: pick(|each| each.low), high: pick(|each| each.high) });
+        series.push(whole);
+        for (bucket, assumed) in model.assumptions().buckets.iter().enumerate() {
+            let values = by_bucket.iter().map(|values| from_float(values[bucket] * assumed.share)).collect();
+            series.push(one(venue, side, hundredths(assumed.leverage), Standing::Estimated, at, values));
+        }
+    }
+    series
+}
+
+/// What of a side a straight move from the mark to a level reaches, by bucket: nothing on its other side.
+fn reached(model: &Model, side: Side, price: f64) -> Vec<f64> {
+    let is_ahead = model.mark().is_some_and(|mark| match side {
+        Side::Long => price < mark,
+        Side::Short => price > mark,
+    });
+    if is_ahead { model.reached_by_bucket(side, price) } else { vec![0.0; model.assumptions().buckets.len()] }
+}
+
+/// What measured positions say, on either side. How they are known is the caller's to say: imported from a file, or observed.
+#[must_use]
+pub fn measured(
+    measured: &Measured,
+    grid: &Grid,
+    levels: &Levels,
+    venue: &Arc<str>,
+    standing: Standing,
+    at: TimeUs,
+) -> Vec<Series> {
+    let today = float(levels.today());
+    let of_side = |side: Side| {
+        let mass = &measured.mass[place(side)];
+        let already = measured.already[place(side)] * today;
+        let values = levels.prices().iter().map(|price| {
+            let price = float(*price);
+            let cells = match side {
+                Side::Long => grid.below(price)..grid.below(today),
+                Side::Short => grid.up_to(today)..grid.up_to(price),
+            };
+            from_float(already + cells.map(|cell| mass[cell] * grid.middles()[cell]).sum::<f64>())
+        });
+        let series = one(venue, side, None, standing, at, values.collect());
+        Series { now: from_float(already), ..series }
+    };
+    [Side::Long, Side::Short].map(of_side).to_vec()
+}
+
+/// How much of the open interest stands on an estimated map: see [`super::estimated::Coverage`].
+#[must_use]
+pub fn estimated_coverage(model: &Model, venue: &Arc<str>) -> Coverage {
+    let coverage = model.coverage();
+    let mut blind_spots = vec![Arc::from(
+        "Margin added later, cross margin, hedges on other venues and the way within a candle are not seen.",
+    )];
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    if coverage.beyond.iter().any(|share| *share > 0.0) {
+        let [long, short] = coverage.beyond.map(percent);
+        blind_spots
+            .push(format!("Liquidation prices of {long} of longs and {short} of shorts are beyond the grid.").into());
+    }
+    let seen = coverage.seen;
+    for (refused, number) in super::estimated::Refused::ALL.iter().zip(seen.refused) {
+        if number > 0 {
+            blind_spots.push(format!("{number} candles were not taken: {}.", refused.words()).into());
+        }
+    }
+    for (number, what) in [
+        (seen.open_interest_missing, "had no open interest; the last was carried on"),
+        (seen.turnover_missing, "had no turnover; nothing was passed on in them"),
+        (seen.gaps, "came after a gap; what happened in it is seen by its end alone"),
+    ] {
+        if number > 0 {
+            blind_spots.push(format!("{number} of {} candles {what}.", seen.taken).into());
+        }
+    }
+    let share = f64::midpoint(coverage.placed[0], coverage.placed[1]);
+    Coverage {
+        of: venue.clone(),
+        share: model.open_interest().map(|_| share),
+        whole: "open interest whose opening was seen".into(),
+        blind_spots,
+    }
+}
+
+/// What share of one-sided open interest was measured, over both sides, and what it cannot say.
+#[must_use]
+pub fn measured_coverage(measured: &Measured, open_interest: Option<f64>, venue: &Arc<str>) -> Coverage {
+    let shares = open_interest.and_then(|open_interest| measured.coverage(open_interest));
+    let mut blind_spots = Vec::new();
+    if let Some([long, short]) = shares {
+        blind_spots
+            .push(format!("Seen were {:.1} % of longs and {:.1} % of shorts.", long * 100.0, short * 100.0).into());
+    }
+    for (counts, what) in [
+        (measured.never_positions, "are liquidated at no price"),
+        (measured.refused_positions, "have no known liquidation price"),
+    ] {
+        if counts != [0, 0] {
+            blind_spots.push(format!("{} longs and {} shorts {what}.", counts[0], counts[1]).into());
+        }
+    }
+    Coverage {
+        of: venue.clone(),
+        share: shares.map(|[long, short]| f64::midpoint(long, short)),
+        whole: "one-sided open interest, the mean of both sides".into(),
+        blind_spots,
+    }
+}
+
+/// What an estimated model supposes, as a map states it.
+#[must_use]
+pub fn estimated_assumptions(model: &Model) -> Assumptions {
+    let sentences = model.assumptions().sentences().into_iter();
+    Assumptions(sentences.map(|(name, says)| Assumption { name: name.into(), says: says.into() }).collect())
+}
+
+/// What measured positions suppose.
+#[must_use]
+pub fn measured_assumptions(others: Others) -> Assumptions {
+    Assumptions(vec![Assumption { name: "other_positions".into(), says: others.sentence().into() }])
+}
+
+fn one(
+    venue: &Arc<str>,
+    side: Side,
+    leverage: Option<u32>,
+    standing: Standing,
+    at: TimeUs,
+    values: Vec<Option<i128>>,
+) -> Series {
+    let side = match side {
+        Side::Long => map::Side::Long,
+        Side::Short => map::Side::Short,
+    };
+    Series {
+        label: Label {
+            market: Some(venue.clone()),
+            chain: None,
+            side: Some(side),
+            class: leverage.map(Class::Leverage),
+        },
+        quantity: Quantity::Notional,
+        unit: Unit::Usd,
+        standing,
+        at,
+        now: Some(0),
+        values,
+        band: None,
+    }
+}
+
+/// A leverage in hundredths.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a leverage is small and positive")]
+fn hundredths(leverage: f64) -> Option<u32> {
+    (leverage < 1e6).then_some((leverage * 100.0).round() as u32)
+}
+
+/// A price in US dollars.
+#[expect(clippy::cast_precision_loss, reason = "a level is shown, not paid")]
+fn float(price: Usd8) -> f64 {
+    price.0 as f64 / 1e8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map::perps::estimated::{Bucket, Candle, Priced};
+    use protocol::venue::Reach;
+
+    fn levels() -> Levels {
+        Levels::around(Usd8(100 * 100_000_000), -1_000, 1_000, 100).unwrap()
+    }
+
+    fn usd(value: Option<i128>) -> f64 {
+        value.unwrap() as f64 / 1e8
+    }
+
+    #[test]
+    fn series_are_what_is_reached_and_sum_over_leverages() {
+        let bucket = |leverage, share| Bucket::flat(leverage, share, 0.005, 0.0);
+        let assumptions = super::super::estimated::Assumptions {
+            source: "test".to_owned(),
+            priced: Priced::Mark,
+            buckets: vec![bucket(10.0, 0.75), bucket(50.0, 0.25)],
+            concentration: 10.0,
+            transfer: 0.0,
+            transfer_power: 0.0,
+            fast_share: 0.5,
+            fast_pace: 10.0,
+            entry_tilt: 0.0,
+            liquidated: 1.0,
+            interval: 60,
+        };
+        let mut model = Model::new(Grid::new(50.0, 200.0, 4_000).unwrap(), assumptions).unwrap();
+        for (time, open_interest) in [(0, 0.0), (60, 8.0)] {
+            let candle = Candle {
+                time,
+                open: 100.0,
+                high: 100.0,
+                low: 100.0,
+                close: 100.0,
+                turnover: None,
+                taker_buy: None,
+                open_interest: Some(open_interest),
+            };
+            model.apply(&candle).unwrap();
+        }
+        let levels = levels();
+        let series = estimated(&model, &levels, &"venue".into(), TimeUs(0));
+        assert_eq!(series.len(), 6);
+        // 50x longs go at 100 * 0.98 / 0.995 = 98.49, 10x at 90.45: at 98 a quarter of 8 coins, at 90 all of them.
+        let at = |of: usize, price: i128| {
+            usd(series[of].values[levels.prices().iter().position(|level| level.0 == price * 100_000_000).unwrap()])
+        };
+        assert!((at(0, 98) - 2.0 * 98.49).abs() < 0.1 && at(0, 99) == 0.0 && at(0, 105) == 0.0);
+        assert!((at(0, 90) - 2.0 * 98.49 - 6.0 * 90.45).abs() < 0.5);
+        for price in 90..=110 {
+            assert!((at(0, price) - at(1, price) - at(2, price)).abs() < 1e-6);
+            assert!((at(3, price) - at(4, price) - at(5, price)).abs() < 1e-6);
+        }
+        let band = series[0].band.as_ref().unwrap();
+        assert!(
+            band.low.iter().zip(&series[0].values).zip(&band.high).all(|((low, mid), high)| low <= mid && mid <= high)
+        );
+        assert_eq!(estimated_coverage(&model, &"venue".into()).share, Some(1.0));
+        assert!(estimated_assumptions(&model).0.len() > 8);
+    }
+
+    #[test]
+    fn measured_positions_stand_on_the_same_axis() {
+        let grid = Grid::new(50.0, 200.0, 4_000).unwrap();
+        let reaches = [Ok(Reach::Below(protocol::Decimal::from(95))), Ok(Reach::Above(protocol::Decimal::from(103)))];
+        let seen = Measured::new(&grid, [(Side::Long, 2.0, reaches[0]), (Side::Short, 3.0, reaches[1])]);
+        let levels = levels();
+        let series = measured(&seen, &grid, &levels, &"venue".into(), Standing::Imported, TimeUs(0));
+        let at = |of: usize, price: i128| {
+            usd(series[of].values[levels.prices().iter().position(|level| level.0 == price * 100_000_000).unwrap()])
+        };
+        assert!((at(0, 94) - 190.0).abs() < 0.2 && at(0, 96) == 0.0);
+        assert!((at(1, 104) - 309.0).abs() < 0.2 && at(1, 102) == 0.0);
+        assert_eq!(measured_coverage(&seen, Some(10.0), &"venue".into()).share, Some(0.25));
+        assert_eq!(measured_coverage(&seen, None, &"venue".into()).share, None);
+    }
+}

@@ -1,0 +1,242 @@
+//! `tidegate map`: what becomes liquidatable at each level of a coin's price.
+//!
+//! Sources are laid on one axis and kept apart by their standing: synced markets ([`markets`]), other people's files
+//! ([`files`]). A source that has [`Series`] of its own, such as a venue's positions, joins in [`run`].
+
+mod draw;
+mod files;
+mod groups;
+mod markets;
+mod tables;
+mod words;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use engine::map::defi::{By, Index, series};
+use engine::map::{Assumption, Assumptions, Coverage, Levels, Map};
+use protocol::Address;
+use protocol::amount::Usd8;
+use protocol::standing::Standing;
+
+use self::groups::Group;
+use crate::args::{self, MapBy};
+use crate::output;
+use crate::table::Report;
+use crate::text;
+
+/// Basis points of one.
+const BPS: i128 = 10_000;
+
+/// One source on the axis.
+struct Laid {
+    /// What it is called.
+    source: String,
+    /// Its accounts, by standing.
+    indexes: Vec<Index>,
+    /// Who they are.
+    addresses: BTreeMap<u32, Address>,
+    /// What its reserves are called.
+    symbols: Vec<String>,
+    /// What must be known about it.
+    notes: Vec<String>,
+    /// Accounts that owe something and are not on the axis, besides those the indexes count.
+    unvalued: u64,
+    /// What is not in it.
+    blind_spots: Vec<Arc<str>>,
+}
+
+/// Maps an asset.
+pub(crate) fn run(archive: &Path, args: &args::Map) -> anyhow::Result<()> {
+    let group = Group::of(&args.asset, args.groups.as_deref(), args.alone)?;
+    let range = Range::of(args)?;
+    let (laid, mut notes) = lay(archive, args, &group)?;
+    let indexes: Vec<&Index> = laid.iter().flat_map(|laid| &laid.indexes).collect();
+    let today = indexes.first().map(|index| index.anchor()).context("nothing is on the axis")?;
+    let levels = range.levels(today).with_context(|| format!("no axis around {}", text::usd(today)))?;
+    let asked = |wanted| args.by.contains(&wanted);
+    // The markets are always asked for: the summary names them.
+    let by = By { market: true, chain: asked(MapBy::Chain), class: asked(MapBy::Size) };
+    let map = Map {
+        asset: group.asset.as_str().into(),
+        series: series(&indexes, &levels, by),
+        coverage: laid.iter().map(coverage).collect(),
+        assumptions: assumptions(&group),
+        levels,
+    };
+    notes.extend(map.assumptions.0.iter().map(|assumption| assumption.says.to_string()));
+    let mut said = words::summary(&map);
+    said.extend(notes);
+    let standing = map.series.iter().map(|series| series.standing).max().unwrap_or(Standing::Exact);
+    let mut tables = Vec::new();
+    if args.top > 0 {
+        tables.push(tables::who(&laid, &map.levels, args.top));
+    }
+    tables.push(tables::levels(&map, &args.by));
+    draw::draw(&map, args)?;
+    let title = format!("What becomes liquidatable as {} moves from {}", text::printable(&map.asset), text::usd(today));
+    output::write(&Report { title, standing, notes: said, tables }, &super::destination(&args.output))
+}
+
+/// Every source that can be laid; one that was not named is passed over, and said, where it has nothing of the asset.
+fn lay(archive: &Path, args: &args::Map, group: &Group) -> anyhow::Result<(Vec<Laid>, Vec<String>)> {
+    let (mut laid, mut notes) = (Vec::new(), Vec::new());
+    if args.positions.is_empty() || !args.market.is_empty() {
+        for name in markets::names(archive, &args.market)? {
+            match markets::lay(archive, &name, args.at, group) {
+                Ok(market) => laid.push(market),
+                Err(why) if args.market.is_empty() => notes.push(format!("Not on the map: {why:#}.")),
+                Err(why) => return Err(why),
+            }
+        }
+    }
+    for path in &args.positions {
+        laid.push(files::lay(path, args, group)?);
+    }
+    if laid.is_empty() {
+        bail!(
+            "{}: no market of the archive can be mapped for {}; `tidegate sync --market base-v3` reads one, --positions FILE takes \
+             somebody's list{}",
+            archive.display(),
+            text::printable(&args.asset),
+            notes.iter().map(|note| format!(". {note}")).collect::<String>()
+        );
+    }
+    for laid in &laid {
+        notes.extend(laid.notes.iter().cloned());
+        let left_out = laid.unvalued + laid.indexes.iter().map(|index| index.unvalued() as u64).sum::<u64>();
+        if left_out > 0 {
+            notes.push(format!(
+                "{} accounts of {} owe something and are left out: they hold or owe what has no known price, or more than can be.",
+                text::count(left_out),
+text::printable(&laid.source)
+            ));
+        }
+    }
+    notes.sort_by_key(|note| !note.starts_with("Not on the map"));
+    let mut seen = std::collections::BTreeSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
+    Ok((laid, notes))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share for eyes")]
+fn coverage(laid: &Laid) -> Coverage {
+    let seen: usize = laid.indexes.iter().map(Index::len).sum();
+    let left_out = laid.unvalued + laid.indexes.iter().map(|index| index.unvalued() as u64).sum::<u64>();
+    let all = seen as u64 + left_out;
+    Coverage {
+        of: laid.source.as_str().into(),
+        share: (all > 0).then(|| seen as f64 / all as f64),
+        whole: "accounts that owe something".into(),
+        blind_spots: laid.blind_spots.clone(),
+    }
+}
+
+fn assumptions(group: &Group) -> Assumptions {
+    let asset = text::printable(&group.asset);
+    let assumption = |name: &str, says: String| Assumption { name: name.into(), says: says.into() };
+    Assumptions(vec![
+        assumption(
+            "straight_move",
+            "At each level: everything that could be liquidated if the price went there from today's at once, all other prices \
+             and the block's time stayed, and nobody acted on the way."
+                .to_owned(),
+        ),
+        assumption("beta", format!("Whatever moves with {asset} keeps its ratio to it.")),
+        assumption(
+            "first_call",
+            "Repayable, seized and bonus are those of one call an account, on the pair that pays most, at the price where the \
+             account becomes liquidatable; what could be recaptured is at most the bonus less the protocol's fee, of those \
+             whom the move makes liquidatable."
+                .to_owned(),
+        ),
+    ])
+}
+
+/// How far the axis goes, in basis points of today's price.
+struct Range {
+    from: i32,
+    to: i32,
+    step: Step,
+}
+
+enum Step {
+    Bps(u32),
+    Count(u32),
+}
+
+impl Range {
+    fn of(args: &args::Map) -> anyhow::Result<Self> {
+        let from = change(&args.from).context("--from takes a change such as -50%")?;
+        let to = change(&args.to).context("--to takes a change such as +50%")?;
+        let step = match args.levels {
+            Some(0) => bail!("--levels must be one at least"),
+            Some(count) => Step::Count(count),
+            None => {
+                let step = change(&args.step).and_then(|step| u32::try_from(step).ok()).filter(|step| *step > 0);
+                Step::Bps(step.context("--step takes a change such as 2.5%")?)
+            }
+        };
+        if from > to || from <= -10_000 {
+            bail!("--from must be above -100% and no higher than --to");
+        }
+        Ok(Self { from, to, step })
+    }
+
+    fn levels(&self, today: Usd8) -> anyhow::Result<Levels> {
+        let count = match self.step {
+            Step::Bps(step) => return Ok(Levels::around(today, self.from, self.to, step)?),
+            Step::Count(count) => i128::from(count),
+        };
+        let (from, to) = (i128::from(self.from), i128::from(self.to));
+        let apart = (count - 1).max(1);
+        if count > engine::map::levels::MOST_LEVELS as i128 {
+            bail!("--levels {count} are more than the {} a map has", engine::map::levels::MOST_LEVELS);
+        }
+        let price = |at: i128| {
+            let ppm = (BPS + from) * apart + (to - from) * at;
+            Some(Usd8(today.0.checked_mul(ppm)? / (BPS * apart)))
+        };
+        let mut prices = (0..count).map(price).collect::<Option<Vec<_>>>().context("today's price is too large")?;
+        prices.dedup();
+        prices.retain(|price| price.0 > 0);
+        Ok(Levels::new(today, prices)?)
+    }
+}
+
+/// A change in per cent, in basis points: `-50%`, `+12.5%`.
+fn change(text: &str) -> Option<i32> {
+    let Usd8(units) = Usd8::parse_rounding(text.trim().strip_suffix('%')?).ok()?;
+    i32::try_from(units / 1_000_000).ok().filter(|bps| i128::from(*bps) * 1_000_000 == units)
+}
+
+impl args::Map {
+    /// The moment of the files' positions, in seconds since 1970; zero where nobody says.
+    fn moment(&self) -> anyhow::Result<u64> {
+        let Some(day) = &self.as_of else { return Ok(0) };
+        let range = super::time_range(Some(day), None).context("--as-of takes a day or a moment")?;
+        Ok(u64::try_from(range.from.second()).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_basis_points_or_nothing() {
+        for (text, expected) in [
+            ("-50%", Some(-5_000)),
+            ("+12.5%", Some(1_250)),
+            ("0.01%", Some(1)),
+            ("0.001%", None),
+            ("50", None),
+            ("%", None),
+            ("99999999999999%", None),
+        ] {
+            assert_eq!(change(text), expected, "{text}");
+        }
+    }
+}
