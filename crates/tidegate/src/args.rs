@@ -1,9 +1,15 @@
 //! What the user types.
 
+mod perps;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::perps::{
+    ImportPerps, Leverage, MapCommand, MapScore, MapWhat, PerpKind, PerpMargin, PerpOthers, PerpShown, PerpSides,
+    PerpSources,
+};
 use crate::market::prices::Sampling;
 use crate::output::Format;
 
@@ -41,7 +47,9 @@ pub(crate) enum Command {
     /// What a synced market's oracle said, and when: from feeds' logs, exact, or as it answered when asked
     Prices(Prices),
     /// What becomes liquidatable at each level of a coin's price: how much, where, whose, and what it pays
-    Map(Box<Map>),
+    Map(Box<MapCommand>),
+    /// How much leverage there is, beside past stretches, and whether it was reset
+    Leverage(Leverage),
     /// Prove a synced market against its chain: accounts, reserves, logs
     Verify(Verify),
     /// Make the tables of a synced market anew from its logs, without a node
@@ -59,6 +67,8 @@ pub(crate) enum Import {
     Liquidations(ImportLiquidations),
     /// One row per log of a chain, as cryo writes them: what they hold of a market is not read from nodes again
     Logs(ImportLogs),
+    /// What venues of perpetual futures said: candles, open interest, liquidations, positions, funding
+    Perps(ImportPerps),
 }
 
 /// `import liquidations`.
@@ -303,8 +313,8 @@ pub(crate) struct Positions {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Map {
     /// The asset: BTC or ETH with all that moves with it, or one token by its symbol
-    #[arg(value_name = "ASSET")]
-    pub asset: String,
+    #[arg(value_name = "ASSET", required = true)]
+    pub asset: Option<String>,
     /// The synced markets; all of the archive where none is named
     #[arg(long, value_name = "NAME")]
     pub market: Vec<String>,
@@ -356,6 +366,12 @@ pub(crate) struct Map {
     /// The asset alone, without what moves with it
     #[arg(long)]
     pub alone: bool,
+    /// Venues of perpetual futures.
+    #[command(flatten)]
+    pub perps: PerpSources,
+    /// How their positions are shown.
+    #[command(flatten)]
+    pub shown: PerpShown,
     /// Draw the map into a PNG
     #[arg(long, value_name = "FILE")]
     pub png: Option<PathBuf>,

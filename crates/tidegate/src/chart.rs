@@ -117,6 +117,9 @@ pub(crate) struct PriceMap {
     pub panels: Vec<Panel>,
 }
 
+/// A value at each level; none where it is not known.
+pub(crate) type Known = Vec<Option<f64>>;
+
 /// One panel over the price axis.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Panel {
@@ -133,9 +136,9 @@ pub(crate) struct Panel {
     /// What each level adds to the one nearer to today's, in parts that are stacked.
     pub parts: Vec<Part>,
     /// What is reached at each level beyond what is at today's price.
-    pub reached: Vec<Option<f64>>,
+    pub reached: Known,
     /// Between what that lies: low and high.
-    pub band: Option<(Vec<Option<f64>>, Vec<Option<f64>>)>,
+    pub band: Option<(Known, Known)>,
 }
 
 /// A part of the bars of a panel.
@@ -144,7 +147,7 @@ pub(crate) struct Part {
     /// Its name.
     pub name: String,
     /// What it adds at each level.
-    pub steps: Vec<Option<f64>>,
+    pub steps: Known,
 }
 
 /// How much lay at each price at each time.
@@ -178,7 +181,6 @@ pub(crate) enum Chart {
     /// What lies at each level of a price.
     PriceMap(PriceMap),
     /// How much lay at each price at each time.
-    #[cfg_attr(not(test), expect(dead_code, reason = "maps of venues' positions over time are drawn with it"))]
     Heat(Heat),
 }
 

@@ -10,6 +10,7 @@ mod commands;
 mod market;
 mod node;
 mod output;
+mod perps;
 mod table;
 mod text;
 mod workers;

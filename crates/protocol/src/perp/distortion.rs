@@ -19,11 +19,13 @@ pub enum Distortion {
     NotTraded,
     /// Only the accounts that were asked about are seen, not all there are.
     PartOfAccounts,
+    /// It is the sum of a stretch of time, not one event.
+    Summed,
 }
 
 impl Distortion {
     /// Every distortion.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LatestOfSecond,
         Self::OnePerSecond,
         Self::FromContracts,
@@ -32,6 +34,7 @@ impl Distortion {
         Self::TimeOfHearing,
         Self::NotTraded,
         Self::PartOfAccounts,
+        Self::Summed,
     ];
 
     /// The word used in files and outputs.
@@ -46,6 +49,7 @@ impl Distortion {
             Self::TimeOfHearing => "time_of_hearing",
             Self::NotTraded => "not_traded",
             Self::PartOfAccounts => "part_of_accounts",
+            Self::Summed => "summed",
         }
     }
 
@@ -71,6 +75,7 @@ impl Distortion {
             Self::TimeOfHearing => "the venue states no time; the time of hearing it stands instead",
             Self::NotTraded => "the price is not that of a trade, and the value is at that price",
             Self::PartOfAccounts => "only the accounts asked about are seen",
+            Self::Summed => "the sum of a stretch of time, not one event",
         }
     }
 
@@ -84,6 +89,7 @@ impl Distortion {
             Self::TimeOfHearing => 32,
             Self::NotTraded => 64,
             Self::PartOfAccounts => 128,
+            Self::Summed => 256,
         }
     }
 }

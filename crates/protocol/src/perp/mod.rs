@@ -408,8 +408,8 @@ pub enum Margin {
     Cross {
         /// What cross margin and cross positions are worth.
         account_value: Decimal,
-        /// What all cross positions together must keep.
-        maintenance: Decimal,
+        /// What all cross positions together must keep; none where nobody says.
+        maintenance: Option<Decimal>,
     },
     /// Its own margin alone.
     Isolated {

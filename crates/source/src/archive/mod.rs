@@ -13,6 +13,7 @@
 //! <archive>/tables/market=<name>/liquidations.parquet                      the market's liquidations, made from the above
 //! <archive>/tables/market=<name>/prices.parquet                            what its oracle said, made from the same
 //! <archive>/perps/venue=<name>/<kind>/<from>-<to>-<id>.parquet             what a venue of perpetual futures said
+//! <archive>/imports/dataset=<name>/perps/venue=<name>/<kind>/…             the same out of somebody's files
 //! <archive>/perps/venue=<name>/rejects/empty-<id>.parquet                  what it said that could not be taken
 //! ```
 //!
@@ -303,9 +304,12 @@ impl Writer {
             for table in [Table::Liquidations, Table::Positions, Table::Rejects] {
                 publish::sweep(&archive.folder(&dataset, table))?;
             }
+            for folder in perps::Shelf::Imported(&dataset).folders(archive) {
+                publish::sweep(&folder)?;
+            }
         }
         publish::sweep(&archive.reconciliations_folder())?;
-        for folder in archive.perps_folders() {
+        for folder in perps::Shelf::Observed.folders(archive) {
             publish::sweep(&folder)?;
         }
         for market in archive.markets()? {

@@ -14,6 +14,7 @@ pub(crate) mod key;
 pub mod logs;
 mod mapping;
 mod moment;
+pub mod perps;
 pub mod positions;
 mod run;
 

@@ -375,7 +375,7 @@ fn position(account: Address, state: &Account<'_>, raw: &RawValue, received: Tim
     let margin = match &*held.leverage.kind {
         "cross" => Margin::Cross {
             account_value: state.cross_margin_summary.account_value.0,
-            maintenance: not_negative(state.cross_maintenance_margin_used.0, "the maintenance margin")?,
+            maintenance: Some(not_negative(state.cross_maintenance_margin_used.0, "the maintenance margin")?),
         },
         "isolated" => Margin::Isolated {
             equity: held.margin_used.0,

@@ -475,7 +475,7 @@ fn an_accounts_positions_are_as_the_venue_computes_them() {
     assert_eq!(isolated.margin, Margin::Isolated { equity: decimal("4.967826"), cash: decimal("-95.059824") });
     assert_eq!((isolated.account_value, isolated.liquidation_price), (decimal("13109.482328"), some("2866.26936529")));
     let (_, cross) = positions[1];
-    let margin = Margin::Cross { account_value: decimal("13104.514502"), maintenance: Decimal::ZERO };
+    let margin = Margin::Cross { account_value: decimal("13104.514502"), maintenance: Some(Decimal::ZERO) };
     assert_eq!((cross.side, cross.coins, cross.margin), (Side::Short, decimal("0.001"), margin));
     assert_eq!((cross.entry, cross.liquidation_price, cross.max_leverage), (None, None, some("40")));
     let (row, _) = positions[0];

@@ -273,7 +273,7 @@ fn line(canvas: &mut Canvas, chart: &PriceMap, panel: &Panel, (prices, plot, axi
     let Some((x, y, reached)) = last else { return };
     canvas.path(
         &data,
-        &format!(r##"fill="none" stroke="#ffffff" stroke-width="4" stroke-opacity="0.75" stroke-linejoin="round""##),
+        r##"fill="none" stroke="#ffffff" stroke-width="4" stroke-opacity="0.75" stroke-linejoin="round""##,
     );
     canvas.path(&data, &format!(r#"fill="none" stroke="{}" stroke-width="1.9" stroke-linejoin="round""#, LINES[side]));
     let text = compact(reached, &clean(&panel.prefix));

@@ -9,6 +9,7 @@ use source::archive::{Archive, DataFile, Span, Table as ArchiveTable};
 use crate::args::Output;
 use crate::output;
 use crate::table::{Report, Table, Unit, Value};
+use crate::text;
 
 /// Lists the datasets.
 pub(crate) fn run(archive: &Path, output: &Output) -> anyhow::Result<()> {
@@ -55,12 +56,21 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
                 note("origin"),
             ]);
         }
+        for (venue, kind, file) in archive.imported_perps(&dataset)? {
+            let (first, last) = span(&file);
+            weakest = weakest.max(Some(file.footer.standing));
+            notes.push(format!(
+                "{dataset}: {} rows of {kind} of {venue}, {first} to {last}, from {}.",
+                text::count(file.rows()),
+                text::harmless(file.footer.note("origin").unwrap_or("a file"))
+            ));
+        }
         if let Some(market) = archive.synced_market(&dataset) {
             let own = super::rebuild::notes(archive, &market)?;
             notes.extend(own.into_iter().map(|note| format!("{market}: {note}.")));
         }
     }
-    if table.rows.is_empty() {
+    if table.rows.is_empty() && notes.is_empty() {
         notes.push("Nothing is imported yet: `tidegate import liquidations FILE --amounts tokens`.".to_owned());
     }
     Ok(Report {
@@ -69,6 +79,14 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
         notes,
         tables: vec![table],
     })
+}
+
+/// From when to when a file reaches, in words.
+fn span(file: &DataFile) -> (String, String) {
+    match file.footer.span {
+        Span::Times { from, to } => (whole_seconds(from).to_string(), whole_seconds(to).to_string()),
+        Span::Empty | Span::Blocks { .. } => ("no moment".to_owned(), "none".to_owned()),
+    }
 }
 
 fn whole_seconds(time: TimeUs) -> TimeUs {

@@ -4,6 +4,8 @@ pub(crate) mod datasets;
 pub(crate) mod demo;
 pub(crate) mod import;
 pub(crate) mod import_logs;
+pub(crate) mod import_perps;
+pub(crate) mod leverage;
 pub(crate) mod liquidations;
 pub(crate) mod map;
 pub(crate) mod markets;
@@ -32,10 +34,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Demo(demo) => demo::run(demo),
         Command::Import { what: args::Import::Liquidations(import) } => import::run(&args.archive, import),
         Command::Import { what: args::Import::Logs(import) } => import_logs::run(&args.archive, import),
+        Command::Import { what: args::Import::Perps(import) } => import_perps::run(&args.archive, import),
         Command::Sync(sync) => sync::run(&args.archive, sync),
         Command::Positions(positions) => positions::run(&args.archive, positions),
         Command::Prices(prices) => prices::run(&args.archive, prices),
-        Command::Map(map) => map::run(&args.archive, map),
+        Command::Map(map) => map::command(&args.archive, map),
+        Command::Leverage(leverage) => leverage::run(&args.archive, leverage),
         Command::Verify(verify) => verify::run(&args.archive, verify),
         Command::Rebuild(rebuild) => rebuild::run(&args.archive, rebuild),
         Command::Datasets(output) => datasets::run(&args.archive, output),

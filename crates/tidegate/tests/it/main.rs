@@ -21,6 +21,8 @@ mod nodes;
 #[cfg(test)]
 mod perps;
 #[cfg(test)]
+mod perps_program;
+#[cfg(test)]
 mod real_data;
 #[cfg(test)]
 mod rebuild;

@@ -52,20 +52,20 @@ fn a_file_of_loans_is_mapped() {
         ("48000.00000000", 2, "100000.00000000"),
         ("39000.00000000", 3, "164000.00000000"),
     ] {
-        let row = row(&rows, price);
+        let row = row(rows, price);
         assert_eq!((&row["accounts"], row["debt"].as_str().unwrap()), (&Value::from(accounts), debt), "{row}");
     }
     // A rise of bitcoin makes the third safe, and brings the one who owes it: 3,000 * 0.8 against 0.02 of it.
-    assert_eq!(row(&rows, "81000.00000000")["accounts"], 0);
+    assert_eq!(row(rows, "81000.00000000")["accounts"], 0);
     let bought = bed.json(&["map", "BTC", "--positions", &file, "--price", "BTC=60000,WETH=3000", "--to", "+150%"]);
-    assert_eq!(row(&table(&bought, "levels"), "121500.00000000")["accounts"], 1);
+    assert_eq!(row(table(&bought, "levels"), "121500.00000000")["accounts"], 1);
     let who = table(&report, "accounts");
     let first = who.iter().find(|row| row["reached_at"] == "48000.00000000").unwrap();
     assert_eq!(first["account"], "0x00000000000000000000000000000000000000a1");
     // 40,000 against 0.8 of it: at 50,000 the health factor is 1, one unit lower it is below.
     assert_eq!(first["liquidatable_from"], "49999.99999999");
     // The protocol's fee is not in the file, and so is what rests on it.
-    assert_eq!(row(&rows, "48000.00000000")["protocol_fee"], Value::Null);
+    assert_eq!(row(rows, "48000.00000000")["protocol_fee"], Value::Null);
     let notes = report["notes"].to_string();
     assert!(notes.contains("1 accounts of book.csv owe something and are left out"), "{notes}");
     assert!(std::fs::read(png).unwrap().starts_with(b"\x89PNG"));
@@ -133,7 +133,7 @@ fn the_recorded_book_of_loans_on_bitcoin_gives_its_figures() {
     assert_eq!(report["standing"], "imported");
     let rows = table(&report, "levels");
     let figures = |price: &str| {
-        let row = row(&rows, price);
+        let row = row(rows, price);
         let millions = |name: &str| usd8(row[name].as_str().unwrap()) / 100_000_000_000_000;
         (row["accounts"].as_u64().unwrap(), millions("debt"), millions("collateral"))
     };

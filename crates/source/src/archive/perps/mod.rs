@@ -19,7 +19,7 @@ use protocol::venue::Venue;
 
 use super::cells::{as_differences, compressed};
 use super::scan::damaged;
-use super::{Archive, DataFile, Footer, PendingFile, Scan, Span, Table, TimeRange, Writer, rejects};
+use super::{Archive, DataFile, DatasetName, Footer, PendingFile, Scan, Span, Table, TimeRange, Writer, rejects};
 use crate::error::{Error, Result};
 use crate::venue::Reject;
 
@@ -43,26 +43,66 @@ impl Archive {
     /// Where what a venue said of a kind lies.
     #[must_use]
     pub fn perps_folder(&self, venue: Venue, kind: Kind) -> PathBuf {
-        self.perps_of(venue).join(kind.word())
+        Shelf::Observed.folder(self, venue, kind.word())
     }
 
     /// Where rows of a venue lie that could not be taken.
     #[must_use]
     pub fn perps_rejects_folder(&self, venue: Venue) -> PathBuf {
-        self.perps_of(venue).join(Table::Rejects.word())
+        Shelf::Observed.folder(self, venue, Table::Rejects.word())
+    }
+}
+
+/// Whose word rows are: venues' own, or that of a file that somebody imported.
+#[derive(Debug, Clone, Copy)]
+pub enum Shelf<'a> {
+    /// What this program heard of venues.
+    Observed,
+    /// What stands in an imported dataset.
+    Imported(&'a DatasetName),
+}
+
+impl Shelf<'_> {
+    /// How what stands on it is known.
+    #[must_use]
+    pub const fn standing(self) -> Standing {
+        match self {
+            Self::Observed => Standing::Observed,
+            Self::Imported(_) => Standing::Imported,
+        }
     }
 
-    fn perps_of(&self, venue: Venue) -> PathBuf {
-        self.root().join(Table::Perps.word()).join(format!("venue={venue}"))
-    }
-
-    /// The folders in which a writer of these tables can leave something behind.
-    pub(super) fn perps_folders(&self) -> Vec<PathBuf> {
-        let of = |venue: Venue| {
-            let kinds = Kind::ALL.into_iter().map(move |kind| self.perps_folder(venue, kind));
-            kinds.chain([self.perps_rejects_folder(venue)])
+    fn folder(self, archive: &Archive, venue: Venue, part: &str) -> PathBuf {
+        let root = match self {
+            Self::Observed => archive.root().join(Table::Perps.word()),
+            Self::Imported(dataset) => archive.folder(dataset, Table::Perps),
         };
+        root.join(format!("venue={venue}")).join(part)
+    }
+
+    /// The folders in which a writer can leave something behind.
+    pub(super) fn folders(self, archive: &Archive) -> Vec<PathBuf> {
+        let parts = || Kind::ALL.into_iter().map(Kind::word).chain([Table::Rejects.word()]);
+        let of = |venue: Venue| parts().map(move |part| self.folder(archive, venue, part)).collect::<Vec<_>>();
         Venue::ALL.into_iter().flat_map(of).collect()
+    }
+}
+
+impl Archive {
+    /// The files of an imported dataset that hold what venues said, by venue and kind.
+    ///
+    /// # Errors
+    /// A file is unreadable or of a later layout.
+    pub fn imported_perps(&self, dataset: &DatasetName) -> Result<Vec<(Venue, Kind, DataFile)>> {
+        let shelf = Shelf::Imported(dataset);
+        let mut files = Vec::new();
+        for venue in Venue::ALL {
+            for kind in Kind::ALL {
+                let found = self.files_in(&shelf.folder(self, venue, kind.word()), &TimeRange::ALL)?;
+                files.extend(found.into_iter().map(|file| (venue, kind, file)));
+            }
+        }
+        Ok(files)
     }
 }
 
@@ -71,8 +111,22 @@ impl Archive {
 /// # Errors
 /// A file cannot be read or is damaged.
 pub fn load(archive: &Archive, venue: Venue, kind: Kind, range: &TimeRange) -> Result<Vec<Observation>> {
+    load_from(archive, Shelf::Observed, venue, kind, range)
+}
+
+/// The same of a shelf.
+///
+/// # Errors
+/// A file cannot be read or is damaged.
+pub fn load_from(
+    archive: &Archive,
+    shelf: Shelf<'_>,
+    venue: Venue,
+    kind: Kind,
+    range: &TimeRange,
+) -> Result<Vec<Observation>> {
     let mut known = BTreeMap::new();
-    for file in archive.files_in(&archive.perps_folder(venue, kind), range)? {
+    for file in archive.files_in(&shelf.folder(archive, venue, kind.word()), range)? {
         expect(&file, venue, kind)?;
         let mut rows = rows::Reader::new(venue, kind, &file.path);
         for chunk in Scan::of_all().within(*range).chunks(std::slice::from_ref(&file)) {
@@ -126,6 +180,20 @@ fn expect(file: &DataFile, venue: Venue, kind: Kind) -> Result<()> {
 /// # Errors
 /// The archive cannot be read or written.
 pub fn append(writer: &Writer, observations: &[Observation], rejected: &[(Venue, Reject)]) -> Result<Appended> {
+    append_to(writer, Shelf::Observed, &BTreeMap::new(), observations, rejected)
+}
+
+/// The same onto a shelf; every file says the notes besides.
+///
+/// # Errors
+/// The archive cannot be read or written.
+pub fn append_to(
+    writer: &Writer,
+    shelf: Shelf<'_>,
+    notes: &BTreeMap<String, String>,
+    observations: &[Observation],
+    rejected: &[(Venue, Reject)],
+) -> Result<Appended> {
     let mut appended = Appended::default();
     let mut tables: BTreeMap<(Venue, Kind), BTreeMap<Key, Observation>> = BTreeMap::new();
     let mut rejected = rejected.to_vec();
@@ -146,7 +214,7 @@ pub fn append(writer: &Writer, observations: &[Observation], rejected: &[(Venue,
         let times = || table.values().map(|row| row.time);
         let (Some(from), Some(to)) = (times().min(), times().max()) else { continue };
         let range = TimeRange { from, until: TimeUs(to.0.saturating_add(1)) };
-        for row in load(writer.archive(), venue, kind, &range)? {
+        for row in load_from(writer.archive(), shelf, venue, kind, &range)? {
             let key = row.key();
             if table.get(&key).is_some_and(|new| (&new.fact, new.distortions) == (&row.fact, row.distortions)) {
                 table.remove(&key);
@@ -155,7 +223,8 @@ pub fn append(writer: &Writer, observations: &[Observation], rejected: &[(Venue,
         }
         if !table.is_empty() {
             appended.kept += table.len() as u64;
-            appended.files.push(write(writer, venue, kind, table.into_values().collect())?);
+            let file = write(writer, shelf, notes, (venue, kind), table.into_values().collect())?;
+            appended.files.push(file);
         }
     }
     let mut by_venue: BTreeMap<Venue, Vec<&Reject>> = BTreeMap::new();
@@ -163,14 +232,20 @@ pub fn append(writer: &Writer, observations: &[Observation], rejected: &[(Venue,
         by_venue.entry(*venue).or_default().push(reject);
     }
     for (venue, rejects) in by_venue {
-        appended.files.push(write_rejects(writer, venue, &rejects)?);
+        appended.files.push(write_rejects(writer, shelf, notes, venue, &rejects)?);
     }
     Ok(appended)
 }
 
-fn write(writer: &Writer, venue: Venue, kind: Kind, mut observations: Vec<Observation>) -> Result<PathBuf> {
+fn write(
+    writer: &Writer,
+    shelf: Shelf<'_>,
+    notes: &BTreeMap<String, String>,
+    (venue, kind): (Venue, Kind),
+    mut observations: Vec<Observation>,
+) -> Result<PathBuf> {
     observations.sort_by(|a, b| (a.time, &a.symbol, a.received).cmp(&(b.time, &b.symbol, b.received)));
-    let folder = writer.archive().perps_folder(venue, kind);
+    let folder = shelf.folder(writer.archive(), venue, kind.word());
     let schema = rows::schema(kind);
     let properties = as_differences(compressed(65_536), &["time", "received"]).build();
     let mut file = PendingFile::create(&folder, schema.clone(), properties)?;
@@ -183,25 +258,39 @@ fn write(writer: &Writer, venue: Venue, kind: Kind, mut observations: Vec<Observ
         (Some(first), Some(last)) => Span::Times { from: first.time, to: last.time },
         _ => Span::Empty,
     };
-    let notes = BTreeMap::from([("venue".to_owned(), venue.to_string()), ("kind".to_owned(), kind.to_string())]);
-    publish(file, Table::Perps, span, notes)
+    let mut notes = notes.clone();
+    notes.extend([("venue".to_owned(), venue.to_string()), ("kind".to_owned(), kind.to_string())]);
+    publish(file, Table::Perps, shelf.standing(), span, notes)
 }
 
-fn write_rejects(writer: &Writer, venue: Venue, rejects: &[&Reject]) -> Result<PathBuf> {
-    let folder = writer.archive().perps_rejects_folder(venue);
+fn write_rejects(
+    writer: &Writer,
+    shelf: Shelf<'_>,
+    notes: &BTreeMap<String, String>,
+    venue: Venue,
+    rejects: &[&Reject],
+) -> Result<PathBuf> {
+    let folder = shelf.folder(writer.archive(), venue, Table::Rejects.word());
     let mut file = PendingFile::create(&folder, rejects::SCHEMA.clone(), rejects::properties())?;
     let mut rows = rejects::Rows::default();
     for (place, reject) in rejects.iter().enumerate() {
         rows.push(place as u64 + 1, reject.reason, &reject.detail, Some(&reject.row));
     }
     file.write(&rows.take().map_err(|cause| Error::arrow(&folder, &cause))?)?;
-    let notes = BTreeMap::from([("venue".to_owned(), venue.to_string())]);
-    publish(file, Table::Rejects, Span::Empty, notes)
+    let mut notes = notes.clone();
+    notes.insert("venue".to_owned(), venue.to_string());
+    publish(file, Table::Rejects, shelf.standing(), Span::Empty, notes)
 }
 
-fn publish(file: PendingFile, table: Table, span: Span, notes: BTreeMap<String, String>) -> Result<PathBuf> {
+fn publish(
+    file: PendingFile,
+    table: Table,
+    standing: Standing,
+    span: Span,
+    notes: BTreeMap<String, String>,
+) -> Result<PathBuf> {
     let stem = span.file_stem();
-    let finished = file.finish(&Footer { table, standing: Standing::Observed, span, notes })?;
+    let finished = file.finish(&Footer { table, standing, span, notes })?;
     let name = format!("{stem}-{}.parquet", finished.id()?);
     finished.publish(&name)
 }

@@ -161,7 +161,7 @@ fn own_rows(fact: &Observed) -> Vec<Vec<Cell>> {
 
 fn position_row(of: &Position) -> Vec<Cell> {
     let (word, margin) = match of.margin {
-        Margin::Cross { account_value, maintenance } => ("cross", [Some(account_value), Some(maintenance), None, None]),
+        Margin::Cross { account_value, maintenance } => ("cross", [Some(account_value), maintenance, None, None]),
         Margin::Isolated { equity, cash } => ("isolated", [None, None, Some(equity), Some(cash)]),
     };
     let mut row = vec![
@@ -375,7 +375,7 @@ fn position(row: &mut Take<'_>) -> Option<Position> {
     let margin = if isolated {
         Margin::Isolated { equity: equity?, cash: cash? }
     } else {
-        Margin::Cross { account_value: cross_value?, maintenance: cross_maintenance? }
+        Margin::Cross { account_value: cross_value?, maintenance: cross_maintenance }
     };
     let (account_value, liquidation_price) = (row.number()?, row.maybe_number()?);
     Some(Position {

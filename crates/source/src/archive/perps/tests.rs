@@ -66,7 +66,7 @@ fn fact() -> impl Strategy<Value = Observed> {
         Observed::Tiers(TierTable { tiers, floors })
     });
     let margin = prop_oneof![
-        (number(), number()).prop_map(|(account_value, maintenance)| Margin::Cross { account_value, maintenance }),
+        (number(), maybe()).prop_map(|(account_value, maintenance)| Margin::Cross { account_value, maintenance }),
         (number(), number()).prop_map(|(equity, cash)| Margin::Isolated { equity, cash }),
     ];
     let position = (any::<u8>(), side(), prop::array::uniform4(number()), prop::array::uniform3(maybe()), margin);

@@ -4,6 +4,7 @@ use engine::map::{Label, Map, Quantity, Series};
 use protocol::standing::Standing;
 use protocol::time::TimeUs;
 
+use super::perps::{self, Perps};
 use super::tables;
 use crate::args;
 use crate::chart::{Caption, Chart, Panel, Part, PriceMap};
@@ -30,12 +31,26 @@ pub(super) fn draw(map: &Map, args: &args::Map) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Draws what `--heatmap` asks for, by the name's ending.
+pub(super) fn heatmap(map: &Map, perps: &Perps, args: &args::Map) -> anyhow::Result<()> {
+    let Some(path) = &args.shown.heatmap else { return Ok(()) };
+    let Some(heat) = perps::say::heatmap(map, perps)? else {
+        anyhow::bail!("--heatmap: no estimate is on the map; it needs candles and open interest");
+    };
+    let chart = Chart::Heat(heat);
+    let is_svg = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"));
+    let bytes = if is_svg { chart.svg().into_bytes() } else { chart.png()? };
+    output::write_file(path, &bytes)
+}
+
 fn chart(map: &Map) -> PriceMap {
     let mut standings: Vec<Standing> = map.series.iter().map(|series| series.standing).collect();
     standings.sort_unstable();
     standings.dedup();
     let asset = text::printable(&map.asset);
-    let panels: Vec<Panel> = standings.iter().filter_map(|standing| panel(map, *standing)).collect();
+    let mut panels: Vec<Panel> = standings.iter().filter_map(|standing| panel(map, *standing)).collect();
+    let has_loans = !panels.is_empty();
+    panels.extend(perps::say::panels(map));
     let words: Vec<&str> = standings.iter().map(|standing| standing.word()).collect();
     let coverage = map.coverage.iter().filter_map(|coverage| {
         let of = text::printable(&coverage.of);
@@ -59,8 +74,12 @@ fn chart(map: &Map) -> PriceMap {
     footnotes.truncate(MOST_NOTES);
     PriceMap {
         caption: Caption {
-            title: format!("Where {asset} loans become liquidatable"),
-            subtitle: format!("Debt in US dollars by the price of {asset}; {}", moment(map)),
+            title: match (has_loans, map.series.iter().any(perps::is_of_venues)) {
+                (true, true) => format!("Where {asset} loans and perpetuals are liquidated"),
+                (false, true) => format!("Where {asset} perpetuals are liquidated"),
+                _ => format!("Where {asset} loans become liquidatable"),
+            },
+            subtitle: format!("US dollars by the price of {asset}; {}", moment(map)),
             standing: words.join(" · "),
             footnotes,
         },

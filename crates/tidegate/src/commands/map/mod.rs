@@ -1,12 +1,14 @@
 //! `tidegate map`: what becomes liquidatable at each level of a coin's price.
 //!
 //! Sources are laid on one axis and kept apart by their standing: synced markets ([`markets`]), other people's files
-//! ([`files`]). A source that has [`Series`] of its own, such as a venue's positions, joins in [`run`].
+//! ([`files`]), venues of perpetual futures ([`perps`]), which bring series of their own.
 
 mod draw;
 mod files;
 mod groups;
 mod markets;
+mod perps;
+mod score;
 mod tables;
 mod words;
 
@@ -23,7 +25,7 @@ use protocol::standing::Standing;
 
 use self::groups::Group;
 use crate::args::{self, MapBy};
-use crate::output;
+use crate::output::{self, Format};
 use crate::table::Report;
 use crate::text;
 
@@ -48,34 +50,62 @@ struct Laid {
     blind_spots: Vec<Arc<str>>,
 }
 
+/// A map, or what is asked about maps.
+pub(crate) fn command(archive: &Path, args: &args::MapCommand) -> anyhow::Result<()> {
+    match &args.what {
+        Some(args::MapWhat::Score(score)) => score::run(archive, score),
+        None => run(archive, &args.map),
+    }
+}
+
 /// Maps an asset.
-pub(crate) fn run(archive: &Path, args: &args::Map) -> anyhow::Result<()> {
-    let group = Group::of(&args.asset, args.groups.as_deref(), args.alone)?;
+fn run(archive: &Path, args: &args::Map) -> anyhow::Result<()> {
+    let group = Group::of(args.asset.as_deref().unwrap_or_default(), args.groups.as_deref(), args.alone)?;
     let range = Range::of(args)?;
     let (laid, mut notes) = lay(archive, args, &group)?;
+    let mut venues = perps::lay(archive, args, &group.asset, laid.is_empty())?;
     let indexes: Vec<&Index> = laid.iter().flat_map(|laid| &laid.indexes).collect();
-    let today = indexes.first().map(|index| index.anchor()).context("nothing is on the axis")?;
+    let today = indexes.first().map(|index| index.anchor()).or_else(|| venues.mark());
+    let today = today.with_context(|| nothing(archive, &group, &notes, &venues.notes))?;
     let levels = range.levels(today).with_context(|| format!("no axis around {}", text::usd(today)))?;
     let asked = |wanted| args.by.contains(&wanted);
     // The markets are always asked for: the summary names them.
     let by = By { market: true, chain: asked(MapBy::Chain), class: asked(MapBy::Size) };
-    let map = Map {
+    let mut map = Map {
         asset: group.asset.as_str().into(),
         series: series(&indexes, &levels, by),
         coverage: laid.iter().map(coverage).collect(),
-        assumptions: assumptions(&group),
+        assumptions: if laid.is_empty() { Assumptions::default() } else { assumptions(&group) },
         levels,
     };
+    venues.put(&mut map)?;
+    notes.append(&mut venues.notes);
     notes.extend(map.assumptions.0.iter().map(|assumption| assumption.says.to_string()));
     let mut said = words::summary(&map);
+    said.extend(perps::say::summary(&map, &venues));
     said.extend(notes);
     let standing = map.series.iter().map(|series| series.standing).max().unwrap_or(Standing::Exact);
     let mut tables = Vec::new();
     if args.top > 0 {
         tables.push(tables::who(&laid, &map.levels, args.top));
     }
-    tables.push(tables::levels(&map, &args.by));
+    if args.output.format == Format::Json {
+        // For people they are among the notes.
+        tables.push(perps::say::assumptions(&map));
+    }
+    if !venues.is_empty() {
+        tables.push(perps::say::coverage(&map));
+        tables.push(perps::say::table(&map));
+    }
+    if !laid.is_empty() {
+        tables.push(tables::levels(&map, &args.by));
+    }
+    // CSV and Parquet hold one table, and both halves belong into it.
+    if !venues.is_empty() && !laid.is_empty() && [Format::Csv, Format::Parquet].contains(&args.output.format) {
+        tables.push(perps::say::series(&map));
+    }
     draw::draw(&map, args)?;
+    draw::heatmap(&map, &venues, args)?;
     let title = format!("What becomes liquidatable as {} moves from {}", text::printable(&map.asset), text::usd(today));
     output::write(&Report { title, standing, notes: said, tables }, &super::destination(&args.output))
 }
@@ -95,15 +125,6 @@ fn lay(archive: &Path, args: &args::Map, group: &Group) -> anyhow::Result<(Vec<L
     for path in &args.positions {
         laid.push(files::lay(path, args, group)?);
     }
-    if laid.is_empty() {
-        bail!(
-            "{}: no market of the archive can be mapped for {}; `tidegate sync --market base-v3` reads one, --positions FILE takes \
-             somebody's list{}",
-            archive.display(),
-            text::printable(&args.asset),
-            notes.iter().map(|note| format!(". {note}")).collect::<String>()
-        );
-    }
     for laid in &laid {
         notes.extend(laid.notes.iter().cloned());
         let left_out = laid.unvalued + laid.indexes.iter().map(|index| index.unvalued() as u64).sum::<u64>();
@@ -119,6 +140,17 @@ text::printable(&laid.source)
     let mut seen = std::collections::BTreeSet::new();
     notes.retain(|note| seen.insert(note.clone()));
     Ok((laid, notes))
+}
+
+/// That nothing is on the axis, and why.
+fn nothing(archive: &Path, group: &Group, notes: &[String], venues: &[String]) -> String {
+    let notes: String = notes.iter().chain(venues).map(|note| format!(" {note}")).collect();
+    format!(
+        "{}: nothing can be mapped for {}; `tidegate sync --market base-v3` reads a lending market, --positions FILE takes \
+         somebody's list, `tidegate import perps` files of venues, and without any of them venues are asked.{notes}",
+        archive.display(),
+        text::printable(&group.asset),
+    )
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for eyes")]

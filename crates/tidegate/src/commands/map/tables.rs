@@ -69,7 +69,7 @@ fn labels(map: &Map, by: &[MapBy]) -> Vec<(Standing, Label)> {
     let mut labels: Vec<_> = map
         .series
         .iter()
-        .filter(|series| fits(&series.label))
+        .filter(|series| !super::perps::is_of_venues(series) && fits(&series.label))
         .map(|series| (series.standing, series.label.clone()))
         .collect();
     labels.dedup();

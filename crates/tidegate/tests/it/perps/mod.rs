@@ -3,5 +3,5 @@
 //! Each test prints its figures (`--nocapture`) and asserts what must not get worse unseen.
 
 mod estimated;
-mod load;
+pub(crate) mod load;
 mod measured;
