@@ -115,7 +115,7 @@ fn map() -> Result<()> {
         "--bin",
         "bench-map",
     ]))?;
-    shell::run(&mut shell::program(shell::root().join("target/release/bench-map")))
+    shell::run(&mut shell::program(shell::target().join("release/bench-map")))
 }
 
 fn build_sync() -> Result<()> {
