@@ -175,6 +175,10 @@ pub(crate) struct MapScore {
     /// Only what was known by this day or moment
     #[arg(long, value_name = "MOMENT")]
     pub until: Option<String>,
+    /// Score by liquidations from this day or moment on, with a model fitted to those before; from the middle of what is known where
+    /// not given
+    #[arg(long, value_name = "MOMENT")]
+    pub since: Option<String>,
     /// How results are written.
     #[command(flatten)]
     pub output: Output,

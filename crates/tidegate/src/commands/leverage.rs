@@ -92,7 +92,7 @@ fn moments(source: &Source, coin: &str, supply: Option<f64>) -> anyhow::Result<V
         return Ok(Vec::new());
     }
     // A model that was fitted to what came later would know the past too well: the prior alone.
-    let mut model = Model::new(model::grid(source)?, model::prior(source, coin)?)?;
+    let mut model = Model::new(model::grid(source, i64::MAX)?, model::prior(source, coin)?)?;
     let a_day = usize::try_from(DAY / source.interval.clamp(1, DAY)).unwrap_or(1);
     let mut earlier: VecDeque<Model> = VecDeque::new();
     let mut moments = Vec::with_capacity(source.candles.len());

@@ -1,9 +1,11 @@
 //! The estimated model of a contract: what is supposed, and the fold over its candles.
 
+use std::ops::Range;
+
 use anyhow::Context as _;
 use engine::map::perps::Grid;
-use engine::map::perps::calibrate::{self, Fit, Observation};
-use engine::map::perps::estimated::{Assumptions, Bucket, Model};
+use engine::map::perps::calibrate::{self, Case};
+use engine::map::perps::estimated::{Assumptions, Bucket, Candle, Model};
 use protocol::Decimal;
 use protocol::venue::{Opening, Side, Tiers, Venue, hyperliquid};
 
@@ -30,6 +32,11 @@ const TRIES: [(f64, f64); 7] = [(0.03, 1.0), (0.1, 1.0), (0.3, 0.5), (1.0, 0.5),
 const UNFITTED: (f64, f64) = (0.1, 1.0);
 /// How much the prior counts in a fit.
 const STRENGTH: f64 = 0.02;
+/// Of the time in which open interest is known, the share that goes by before a model is fitted: until then most positions were
+/// opened before anything was seen.
+const WARMING: i64 = 4;
+/// Where more than this share of liquidations came where none of a venue's leverages is liquidated, they are not all the venue's.
+const UNREACHED: f64 = 0.1;
 /// Candles with known liquidations from which on a model is fitted to them.
 pub(crate) const LEAST_FITTED: usize = 100;
 
@@ -46,10 +53,13 @@ pub(crate) fn suppose_open_interest(source: &mut Source) {
     ));
 }
 
-/// The grid on which a source's levels stand, with room on either side of all its prices.
-pub(crate) fn grid(source: &Source) -> anyhow::Result<Grid> {
-    let low = source.candles.iter().map(|candle| candle.low).fold(f64::INFINITY, f64::min);
-    let high = source.candles.iter().map(|candle| candle.high).fold(0.0, f64::max);
+/// The grid on which a source's levels stand, with room on either side of all its prices before `until`: where they go after it
+/// does not move a level. Of all its prices where there are none before.
+pub(crate) fn grid(source: &Source, until: i64) -> anyhow::Result<Grid> {
+    let before = source.candles.partition_point(|candle| candle.time < until);
+    let candles = source.candles.get(..before).filter(|before| !before.is_empty()).unwrap_or(&source.candles);
+    let low = candles.iter().map(|candle| candle.low).fold(f64::INFINITY, f64::min);
+    let high = candles.iter().map(|candle| candle.high).fold(0.0, f64::max);
     Grid::new(low / 3.0, high * 2.0, CELLS).with_context(|| format!("{}: no prices to map", source.name))
 }
 
@@ -80,28 +90,38 @@ pub(crate) fn prior(source: &Source, coin: &str) -> anyhow::Result<Assumptions> 
         };
         Bucket::exact(&opening, share).ok()
     };
-    let mut buckets: Vec<Bucket> = PRIOR.iter().filter_map(|(leverage, share)| exact(*leverage, *share)).collect();
+    let buckets: Vec<Bucket> = PRIOR.iter().filter_map(|(leverage, share)| exact(*leverage, *share)).collect();
     let levels = if buckets.is_empty() {
-        let flat = |(leverage, share): &(u32, f64)| Bucket::flat(f64::from(*leverage), *share, FLAT.0, FLAT.1);
-        buckets = PRIOR.iter().map(flat).collect();
-        format!(
-            "the margin tiers of {} are not known, so its levels are not exact: a flat maintenance rate of {} and a closing fee \
-             of {} % stand for them",
-            source.venue,
-            text::percent(FLAT.0),
-            FLAT.1 * 100.0
-        )
+        format!("the margin tiers of {} are not known, so its levels are not exact: {}", source.venue, flat_words())
     } else {
         format!(
             "liquidation prices by the rule of {} and its margin tiers {from}, for positions of ${NOTIONAL}",
             source.venue
         )
     };
+    let source_words = format!("{}: {levels}; leverages are a round prior that nothing was fitted to.", source.name);
+    Ok(supposed(source, source_words, if buckets.is_empty() { flat() } else { buckets }))
+}
+
+/// The prior under one flat maintenance rate, up to its highest leverage.
+fn flat() -> Vec<Bucket> {
+    PRIOR.iter().map(|(leverage, share)| Bucket::flat(f64::from(*leverage), *share, FLAT.0, FLAT.1)).collect()
+}
+
+fn flat_words() -> String {
+    format!(
+        "a flat maintenance rate of {} and a closing fee of {} % stand for them",
+        text::percent(FLAT.0),
+        FLAT.1 * 100.0
+    )
+}
+
+fn supposed(source: &Source, words: String, mut buckets: Vec<Bucket>) -> Assumptions {
     // Leverages that the venue does not allow leave their share to the others.
     let sum: f64 = buckets.iter().map(|bucket| bucket.share).sum();
     buckets.iter_mut().for_each(|bucket| bucket.share /= sum);
-    Ok(Assumptions {
-        source: format!("{}: {levels}; leverages are a round prior that nothing was fitted to.", source.name),
+    Assumptions {
+        source: words,
         priced: source.priced,
         buckets,
         concentration: CONCENTRATION,
@@ -112,58 +132,68 @@ pub(crate) fn prior(source: &Source, coin: &str) -> anyhow::Result<Assumptions> 
         entry_tilt: 0.0,
         liquidated: 1.0,
         interval: source.interval,
-    })
+    }
 }
 
-/// What each candle from `from` to before `until` swept, by side, beside what was liquidated in it.
-fn observe(source: &Source, grid: &Grid, assumptions: &Assumptions, until: i64) -> anyhow::Result<Vec<Observation>> {
-    let mut model = Model::new(grid.clone(), assumptions.clone())?;
-    let mut found = Vec::new();
-    for candle in source.candles.iter().take_while(|candle| candle.time < until) {
-        if model.apply(candle).is_err() {
-            continue;
-        }
-        let Some(liquidated) = source.liquidated.get(&candle.time) else { continue };
-        for (side, realised) in liquidated.iter().enumerate() {
-            let swept = model.swept().iter().map(|pair| pair[side].usd).collect();
-            found.push(Observation { swept, realised: *realised });
-        }
-    }
-    Ok(found)
+/// When the first open interest is known.
+pub(crate) fn starts(source: &Source) -> i64 {
+    let first = source.candles.iter().find(|candle| candle.open_interest.is_some());
+    first.map_or(i64::MAX, |candle| candle.time)
+}
+
+/// The candles to whose liquidations a model is fitted that may know nothing of `until` or after.
+pub(crate) fn fitting(source: &Source, until: i64) -> Range<i64> {
+    let starts = starts(source);
+    let ends = source.liquidated.range(..until).next_back().map_or(starts, |(time, _)| time.saturating_add(1));
+    let ends = ends.max(starts);
+    starts + (ends - starts) / WARMING..ends
 }
 
 /// What a source's model supposes, fitted to the liquidations of candles before `until` where there are enough.
 pub(crate) fn assumptions(source: &Source, coin: &str, grid: &Grid, until: i64) -> anyhow::Result<Assumptions> {
     let prior = prior(source, coin)?;
-    let known = source.liquidated.range(..until).count();
+    let window = fitting(source, until);
+    let known = source.liquidated.range(window.clone()).count();
     if known < LEAST_FITTED {
         return Ok(prior);
     }
-    let shares: Vec<f64> = prior.buckets.iter().map(|bucket| bucket.share).collect();
-    let mut best: Option<(Assumptions, Fit)> = None;
-    for (transfer, transfer_power) in TRIES {
-        let tried = Assumptions { transfer, transfer_power, ..prior.clone() };
-        let Some(fit) = calibrate::shares(&shares, STRENGTH, &observe(source, grid, &tried, until)?) else { continue };
-        if best.as_ref().is_none_or(|(_, before)| fit.divergence < before.divergence) {
-            best = Some((tried, fit));
-        }
-    }
-    let Some((tried, fit)) = best else { return Ok(prior) };
-    let mut fitted = tried.fitted(&fit, 1.0);
-    let last = source.liquidated.range(..until).next_back().map_or(until, |(time, _)| *time);
-    fitted.source = fitted.source.replace(
-        "leverages are a round prior that nothing was fitted to.",
-        &format!(
-            "leverages and passing on are fitted to the liquidations of {known} candles to {}.",
-            super::moment(last)
-        ),
+    let of = |candle: &Candle| (*candle, source.liquidated.get(&candle.time).copied());
+    let cases: Vec<Case> = source.candles.iter().map(of).collect();
+    let fit = |start: &Assumptions| {
+        let tries = TRIES.map(|(transfer, transfer_power)| Assumptions { transfer, transfer_power, ..start.clone() });
+        calibrate::best(grid, &tries, STRENGTH, &cases, &window, None)
+    };
+    let Some(mut best) = fit(&prior)? else { return Ok(prior) };
+    let fitted_to = format!(
+        "leverages, passing on and how sure they are were fitted to the liquidations of {known} candles from {} to {}",
+        super::moment(window.start),
+        super::moment(window.end - 1)
     );
-    Ok(fitted)
+    if best.unreached > UNREACHED || best.scale > 1.0 {
+        // Whose the liquidations are is not told, so no venue's highest leverage bounds them.
+        let words = format!(
+            "{}: in {} of the cases in which something was liquidated, nothing at the leverages of {} stood where the price went, so \
+             liquidations are supposed to be of other venues too (the map's open interest is not); their margin tiers are not known, \
+             and {}; leverages are a round prior that nothing was fitted to.",
+            source.name,
+            text::percent(best.unreached),
+            source.venue,
+            flat_words()
+        );
+        best = fit(&supposed(source, words, flat()))?.unwrap_or(best);
+    }
+    let scale = format!(
+        "{fitted_to}, with {:.2} dollars supposed to be liquidated there for one of the open interest's own (1 where that could \
+         have lost as much)",
+        best.scale
+    );
+    let words = best.assumptions.source.replace("leverages are a round prior that nothing was fitted to", &scale);
+    Ok(Assumptions { source: words, ..best.assumptions })
 }
 
 /// The model after all candles, with the fit to all known liquidations.
 pub(crate) fn folded(source: &Source, coin: &str) -> anyhow::Result<Model> {
-    let grid = grid(source)?;
+    let grid = grid(source, i64::MAX)?;
     let assumptions = assumptions(source, coin, &grid, i64::MAX)?;
     let mut model = Model::new(grid, assumptions)?;
     for candle in &source.candles {

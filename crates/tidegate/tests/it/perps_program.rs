@@ -467,9 +467,26 @@ fn recorded_files_go_through_from_import_to_score() {
     let coverage = table(&report, "coverage");
     let seen = coverage.iter().find(|row| row["source"] == "d: hyperliquid, positions seen").unwrap();
     assert!((0.1..0.4).contains(&seen["seen"].as_f64().unwrap()), "{seen}");
-    let report = bed.json(&["map", "score", "BTC", "--dataset", "d"]);
-    assert!(table(&report, "scores").iter().any(|row| row["against"] == "positions seen"));
-    assert!(report["notes"].to_string().contains("too little for a mass error"), "{report}");
+    let window = ["--since", "2026-01-26", "--until", "2026-02-07"];
+    let report = bed.json(&[&["map", "score", "BTC", "--dataset", "d"][..], &window].concat());
+    let rows = table(&report, "scores");
+    for row in rows {
+        println!("{} {} {} {}", row["side"], row["measure"], row["method"], row["value"]);
+    }
+    println!("{}", report["notes"]);
+    assert!(rows.iter().any(|row| row["against"] == "positions seen"));
+    for said in ["too little for a mass error", "supposed to be of other venues too", "band of past misses"] {
+        assert!(report["notes"].to_string().contains(said), "no {said:?} in {report}");
+    }
+    for side in ["long", "short"] {
+        let rho = |method: &str| -> f64 {
+            let is_it =
+                |row: &&Value| row["method"] == method && row["side"] == side && row["measure"] == "rank over candles";
+            rows.iter().find(is_it).unwrap()["value"].as_str().unwrap().parse().unwrap()
+        };
+        let [map, naive] = ["map", "naive 1/leverage"].map(rho);
+        assert!(map > 0.65 && map > naive, "{side}: {map} beside {naive}, as where the engine is driven alone");
+    }
     let report = bed.json(&["leverage", "BTC", "--dataset", "d"]);
     assert!(table(&report, "leverage").iter().any(|row| row["window"] == "February 2026"));
 }

@@ -9,9 +9,11 @@
 //! Liquidations say nothing about coins that were never near one: what the fit leaves of the open interest goes to the buckets it
 //! says least about, in the proportions of the start.
 
-use super::estimated::Assumptions;
-use super::grid::count;
-use super::score::{Calibration, calibration};
+use std::ops::Range;
+
+use super::estimated::{Assumptions, AssumptionsError, Banded, Candle, Model};
+use super::grid::{Grid, count};
+use super::score::{Calibration, calibration, quantile};
 
 /// Updates; the divergence has long settled by then.
 const UPDATES: usize = 500;
@@ -40,6 +42,16 @@ pub struct Fit {
 }
 
 impl Fit {
+    /// How many dollars are liquidated on the liquidations' venues for one that is on the open interest's: 1 where the open
+    /// interest could have lost as much; where it could not, liquidations are of more venues than it is, and the number is
+    /// what leaves the leverages that were swept as much of it as the start gives them. That is supposed, not seen.
+    #[must_use]
+    pub fn scale(&self) -> f64 {
+        let known = dot(&self.rates, &self.weights);
+        let supposed = dot(&self.start, &self.weights);
+        if known < 1.0 || supposed <= 0.0 { 1.0 } else { known / supposed }
+    }
+
     /// Shares of the open interest, given how many dollars of it are liquidated on the liquidations' venues for one that is
     /// on the open interest's (1 where they are the same and all are reported), and what of crossed coins is then
     /// liquidated: 1, or more where even all of the open interest could not have lost as much.
@@ -117,6 +129,122 @@ pub fn concentration(assumptions: &Assumptions, factor: f64, observations: &[Obs
         }
     }
     best
+}
+
+/// A candle, and what was liquidated in it where that is known: longs and shorts, in US dollars.
+pub type Case = (Candle, Option<[f64; 2]>);
+
+/// The best of several assumptions, fitted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Best {
+    /// With the fitted shares, and as sure of them as the past allows.
+    pub assumptions: Assumptions,
+    /// The fit of the shares.
+    pub fit: Fit,
+    /// Dollars liquidated for one of the open interest's venues, given or as [`Fit::scale`] has it.
+    pub scale: f64,
+    /// The share of candles and sides in which something was liquidated and nothing stood at any of these leverages, of those in which
+    /// something was.
+    pub unreached: f64,
+    /// What the band held of the candles and sides that were fitted to.
+    pub held: Calibration,
+}
+
+/// What each candle of a window swept, longs and shorts in turn, beside what was liquidated in it. Candles before the window are
+/// folded, those after it are not looked at.
+///
+/// # Errors
+/// The assumptions cannot be.
+pub fn observe(
+    grid: &Grid,
+    assumptions: &Assumptions,
+    cases: &[Case],
+    window: &Range<i64>,
+) -> Result<Vec<Observation>, AssumptionsError> {
+    let mut model = Model::new(grid.clone(), assumptions.clone())?;
+    let mut found = Vec::new();
+    for (candle, liquidated) in cases.iter().take_while(|(candle, _)| candle.time < window.end) {
+        if model.apply(candle).is_err() || candle.time < window.start {
+            continue;
+        }
+        for (side, realised) in liquidated.iter().flatten().enumerate() {
+            let swept = model.swept().iter().map(|pair| pair[side].usd).collect();
+            found.push(Observation { swept, realised: *realised });
+        }
+    }
+    Ok(found)
+}
+
+/// Fits the shares of each of `tries` to the liquidations of a window's candles, and takes the one that leaves the least divergence
+/// (the first of equals). `strength` is as in [`shares`]; `scale` is as in [`Fit::shares`], or [`Fit::scale`] where it is not known.
+/// None where nothing can be fitted to.
+///
+/// # Errors
+/// One of the assumptions cannot be.
+pub fn best(
+    grid: &Grid,
+    tries: &[Assumptions],
+    strength: f64,
+    cases: &[Case],
+    window: &Range<i64>,
+    scale: Option<f64>,
+) -> Result<Option<Best>, AssumptionsError> {
+    let mut found: Option<(&Assumptions, Fit, Vec<Observation>)> = None;
+    for tried in tries {
+        let start: Vec<f64> = tried.buckets.iter().map(|bucket| bucket.share).collect();
+        let seen = observe(grid, tried, cases, window)?;
+        let Some(fit) = shares(&start, strength, &seen) else { continue };
+        if found.as_ref().is_none_or(|(_, before, _)| fit.divergence < before.divergence) {
+            found = Some((tried, fit, seen));
+        }
+    }
+    let Some((tried, fit, seen)) = found else { return Ok(None) };
+    let scale = scale.unwrap_or_else(|| fit.scale());
+    let mut assumptions = tried.clone().fitted(&fit, scale);
+    // What is swept does not depend on the shares: every bucket is a population of its own.
+    let swept: f64 = seen.iter().map(|each| assumptions.band(&each.swept).mid).sum();
+    let factor = seen.iter().map(|each| each.realised).sum::<f64>() / swept;
+    let (concentration, held) = concentration(&assumptions, factor, &seen);
+    assumptions.concentration = concentration;
+    let liquidated: Vec<&Observation> = seen.iter().filter(|each| each.realised > 0.0).collect();
+    let blind = liquidated.iter().filter(|each| each.swept.iter().all(|swept| *swept <= 0.0)).count();
+    let unreached = count(blind) / count(liquidated.len());
+    Ok(Some(Best { assumptions, fit, scale, unreached, held }))
+}
+
+/// The share of past cases that are near one.
+const NEAR: usize = 10;
+
+/// What came in the past after what was said, by which a band is as wide as the past was off: 10th to 90th percentile of what came in
+/// the tenth of past cases in which the nearest was said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Misses(Vec<(f64, f64)>);
+
+impl Misses {
+    /// Of past cases: what was said before each, and what came.
+    #[must_use]
+    pub fn of(mut cases: Vec<(f64, f64)>) -> Self {
+        cases.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Self(cases)
+    }
+
+    /// The band around what is said, with the median between; beyond the largest that was ever said, in proportion to it. None where
+    /// nothing is past.
+    #[must_use]
+    pub fn band(&self, said: f64) -> Option<Banded> {
+        let wanted = self.0.len().div_ceil(NEAR);
+        let (first, last) =
+            (self.0.partition_point(|case| case.0 < said), self.0.partition_point(|case| case.0 <= said));
+        let from = first.midpoint(last).saturating_sub(wanted / 2).min(self.0.len() - wanted);
+        // Cases in which the same was said are all as near.
+        let near = if first < last { from.min(first)..(from + wanted).max(last) } else { from..from + wanted };
+        let mut came: Vec<f64> = self.0.get(near)?.iter().map(|(_, came)| *came).collect();
+        came.sort_by(f64::total_cmp);
+        let most = self.0.last()?.0;
+        let times = if most > 0.0 { (said / most).max(1.0) } else { 1.0 };
+        let at = |part| quantile(&came, part).map(|came| came * times);
+        Some(Banded { low: at(0.1)?, mid: at(0.5)?, high: at(0.9)? })
+    }
 }
 
 /// `sum(r ln(r / m) - r + m)`; intervals in which the model sweeps nothing count with a floor of a billionth.
@@ -213,6 +341,88 @@ mod tests {
         // What no leverage explains is not explained by being less sure of leverages.
         let (surest, calibration) = concentration(&assumptions, 1.0, &cases(100.0));
         assert_eq!((surest, calibration.within < 0.8), (300.0, true));
+    }
+
+    #[test]
+    fn a_scale_is_supposed_only_where_the_open_interest_could_not_have_lost_as_much() {
+        let cases = |by: f64| -> Vec<Observation> {
+            let swept = |t: u32| vec![f64::from(t % 7), f64::from(t % 5), 0.0];
+            let came = |swept: &[f64]| by * (swept[0] * 0.2 + swept[1] * 0.1);
+            let of = |t| Observation { realised: came(&swept(t)), swept: swept(t) };
+            (1..60).map(of).collect()
+        };
+        let scale = |by: f64| shares(&[0.3, 0.3, 0.4], 1e-9, &cases(by)).unwrap().scale();
+        assert_eq!(scale(1.0), 1.0);
+        // 0.3 of the open interest is given to the swept leverages, and 0.3 * 10 are seen: over 0.6.
+        assert!((scale(10.0) - 5.0).abs() < 0.01, "{}", scale(10.0));
+    }
+
+    #[test]
+    fn past_misses_make_a_band_that_holds_four_cases_of_five() {
+        // What comes is spread over 0.5 to 1.5 of what is said, and over 0 to 10 where nothing is.
+        let spread = |t: u32| f64::from(t * 7_919 % 1_000) / 1_000.0;
+        let case = |t: u32| {
+            let said = f64::from(t % 10);
+            (said, if said > 0.0 { said * (0.5 + spread(t / 10)) } else { 10.0 * spread(t / 10) })
+        };
+        let past = Misses::of((0..10_000).map(case).collect());
+        let later = (10_000..20_000).map(case);
+        let pairs: Vec<_> = later.map(|(said, came)| (past.band(said).unwrap(), came)).collect();
+        let found = calibration(&pairs);
+        assert!((found.within - 0.8).abs() < 0.05 && (found.below - 0.1).abs() < 0.04, "{found:?}");
+        let [most, beyond] = [9.0, 18.0].map(|said| past.band(said).unwrap());
+        assert!((beyond.high - 2.0 * most.high).abs() < 1e-9, "{most:?} {beyond:?}");
+        let nothing = past.band(0.0).unwrap();
+        assert!((nothing.low - 1.0).abs() < 0.1 && (nothing.high - 9.0).abs() < 0.1, "{nothing:?}");
+        assert_eq!(Misses::of(Vec::new()).band(1.0), None);
+    }
+
+    #[test]
+    fn a_fit_looks_at_nothing_before_or_after_its_window() {
+        let bucket = |leverage, share| Bucket::flat(leverage, share, 0.005, 0.0);
+        let tried = |transfer| Assumptions {
+            source: "test".to_owned(),
+            priced: Priced::Mark,
+            buckets: vec![bucket(10.0, 0.5), bucket(50.0, 0.5)],
+            concentration: 1.0,
+            transfer,
+            transfer_power: 0.0,
+            fast_share: 0.5,
+            fast_pace: 10.0,
+            entry_tilt: 0.0,
+            liquidated: 1.0,
+            interval: 60,
+        };
+        let case = |at: i32| {
+            let close = 100.0 * (1.0 + 0.03 * f64::from(at * 7 % 11 - 5) / 5.0);
+            let (high, low) = (close * 1.01, close * 0.98);
+            let candle = Candle {
+                time: i64::from(at) * 60,
+                open: close,
+                high,
+                low,
+                close,
+                turnover: Some(500.0),
+                taker_buy: None,
+                open_interest: Some(10.0),
+            };
+            (candle, Some([f64::from(at % 5), f64::from(at % 3)]))
+        };
+        let all: Vec<Case> = (0..200).map(case).collect();
+        let grid = Grid::new(50.0, 200.0, 500).unwrap();
+        let window = 3_000..6_000;
+        let found = |cases: &[Case]| best(&grid, &[0.1, 1.0].map(tried), 0.02, cases, &window, None).unwrap().unwrap();
+        let mut other = all.clone();
+        for (candle, liquidated) in &mut other {
+            if !window.contains(&candle.time) {
+                *liquidated = liquidated.map(|[longs, shorts]| [longs * 9.0 + 1.0, shorts]);
+            }
+        }
+        assert_eq!(found(&all), found(&all[..100]));
+        assert_eq!(found(&all), found(&other));
+        let mut within = all.clone();
+        within[70].1 = Some([50.0, 0.0]);
+        assert_ne!(found(&all), found(&within));
     }
 
     #[test]

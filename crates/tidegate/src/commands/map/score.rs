@@ -1,15 +1,19 @@
 //! `tidegate map score`: how near estimated maps came, beside what needs less.
 //!
 //! Two questions, as far as a dataset can answer them. Do levels stand where positions stood that were seen: rank correlation over
-//! distance from the price, look by look. Do levels say what was then liquidated: for every candle of the second half of known
-//! liquidations, what the map made before it says of the range the candle went, with a model fitted to the first half alone.
+//! distance from the price, look by look. Do levels say what was then liquidated: for every candle of a
+//! window (the second half of known liquidations, or from a moment that is asked for), what the map made before it says of the range
+//! the candle went, with a model fitted to what was before the window alone.
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use engine::map::perps::baseline::{self, Walk};
+use engine::map::perps::calibrate::Misses;
 use engine::map::perps::estimated::{Banded, Candle, Model, place};
 use engine::map::perps::{Grid, score};
 use protocol::standing::Standing;
+use protocol::time::SECOND_US;
 use protocol::venue::Side;
 
 use crate::args::{self, PerpOthers, PerpSources};
@@ -42,6 +46,8 @@ pub(super) fn run(archive: &Path, args: &args::MapScore) -> anyhow::Result<()> {
         account: Vec::new(),
         rest_url: Vec::new(),
     };
+    let since = args.since.as_deref().map(|since| crate::commands::time_range(Some(since), None)).transpose();
+    let since = since.context("--since")?.map(|range| range.from.0.div_euclid(SECOND_US));
     let found = perps::gather(archive, &args.coin, &sources, false)?;
     let mut table = Table::new(
         "scores",
@@ -67,7 +73,7 @@ pub(super) fn run(archive: &Path, args: &args::MapScore) -> anyhow::Result<()> {
             ));
             continue;
         }
-        let scores = of(source, &args.coin)?;
+        let scores = of(source, &args.coin, since)?;
         scores.rows.iter().for_each(|row| table.push(row.cells(source)));
         notes.extend(scores.notes);
     }
@@ -110,11 +116,11 @@ pub(super) struct Scores {
     pub notes: Vec<String>,
 }
 
-/// All that can be said of one source.
-pub(super) fn of(source: &Source, coin: &str) -> anyhow::Result<Scores> {
+/// All that can be said of one source, by liquidations `since` a moment, in seconds, where one is given.
+pub(super) fn of(source: &Source, coin: &str, since: Option<i64>) -> anyhow::Result<Scores> {
     let mut scores = Scores { rows: Vec::new(), notes: Vec::new() };
     positions(source, coin, &mut scores)?;
-    liquidations(source, coin, &mut scores)?;
+    liquidations(source, coin, since, &mut scores)?;
     Ok(scores)
 }
 
@@ -155,9 +161,9 @@ fn positions(source: &Source, coin: &str, scores: &mut Scores) -> anyhow::Result
         scores.notes.push(format!("{}: not scored against positions, as none were seen.", source.name));
         return Ok(());
     }
-    let grid = model::grid(source)?;
     // Nothing later than the first look may be fitted to.
     let first = looks.first().map_or(i64::MAX, |look| look.time);
+    let grid = model::grid(source, first)?;
     let mut methods = Methods::new(source, coin, &grid, first)?;
     let mut rhos: [[Vec<f64>; 4]; 2] = Default::default();
     let mut errors: [[Vec<f64>; 2]; 2] = Default::default();
@@ -228,47 +234,61 @@ struct Said {
 }
 
 /// What was said of the range of each candle before it, beside what was liquidated in it.
-fn liquidations(source: &Source, coin: &str, scores: &mut Scores) -> anyhow::Result<()> {
-    let times: Vec<i64> = source.liquidated.keys().copied().collect();
-    if times.len() < 2 * model::LEAST_FITTED {
+fn liquidations(source: &Source, coin: &str, since: Option<i64>, scores: &mut Scores) -> anyhow::Result<()> {
+    // Before open interest is known, nothing can be said.
+    let times: Vec<i64> = source.liquidated.range(model::starts(source)..).map(|(time, _)| *time).collect();
+    let middle = times.get(times.len() / 2).copied().unwrap_or(i64::MAX);
+    let since = since.unwrap_or(middle);
+    let fitted = times.partition_point(|time| *time < since);
+    let scored = times.len() - fitted;
+    if fitted.min(scored) < model::LEAST_FITTED {
         scores.notes.push(format!(
-            "{}: not scored against liquidations: they are known for {} candles, and {} are needed, half to fit and half to score.",
+            "{}: not scored against liquidations: with open interest they are known for {} candles to fit to and {} to score by, and \
+             {} are needed of either.",
             source.name,
-            text::count(times.len() as u64),
-            text::count(2 * model::LEAST_FITTED as u64)
+            text::count(fitted as u64),
+            text::count(scored as u64),
+            text::count(model::LEAST_FITTED as u64)
         ));
         return Ok(());
     }
-    let half = times[times.len() / 2];
-    let grid = model::grid(source)?;
-    let mut methods = Methods::new(source, coin, &grid, half)?;
-    let mut before: [(f64, f64); 2] = Default::default();
+    let grid = model::grid(source, since)?;
+    let mut methods = Methods::new(source, coin, &grid, since)?;
+    let fitting = model::fitting(source, since);
+    let mut before: [Vec<(f64, f64)>; 2] = Default::default();
     let mut said: [Said; 2] = Default::default();
     for candle in &source.candles {
         let known = source.liquidated.get(&candle.time).zip(methods.model.mark());
         if let Some((liquidated, mark)) = known {
             for side in SIDES {
                 let at = place(side);
-                if candle.time < half {
-                    let reach = if side == Side::Long { candle.low } else { candle.high };
-                    before[at].0 += methods.model.reached(side, reach).mid;
-                    before[at].1 += liquidated[at];
-                } else {
+                if candle.time >= since {
                     said[at].one(&methods, candle, mark, side, liquidated[at]);
+                } else if fitting.contains(&candle.time) {
+                    let reach = if side == Side::Long { candle.low } else { candle.high };
+                    before[at].push((methods.model.reached(side, reach).mid, liquidated[at]));
                 }
             }
         }
         methods.apply(candle);
     }
     scores.notes.push(format!(
-        "{}: scored by {} candles from {}; nothing of them or after was known to the map of each.",
+        "{}: scored by {} candles from {}, each told how far the price went in it; nothing else of them or after was known to its \
+         map. {}",
         source.name,
-        text::count((times.len() - times.len() / 2) as u64),
-        perps::moment(half)
+        text::count(scored as u64),
+        perps::moment(since),
+        methods.model.assumptions().source
     ));
     for side in SIDES {
-        said[place(side)].rows(side, before[place(side)], scores);
+        said[place(side)].rows(side, &before[place(side)], scores);
     }
+    scores.notes.push(format!(
+        "{}: the band of leverages is of them alone; the band of past misses is what came in the tenth of the fitted candles before which \
+         the map said the nearest, 10th to 90th percentile.",
+        source.name
+    ));
+    scores.notes.extend(scores.beaten(source));
     Ok(())
 }
 
@@ -302,7 +322,7 @@ impl Said {
         }
     }
 
-    fn rows(&self, side: Side, (map_before, liquidated_before): (f64, f64), scores: &mut Scores) {
+    fn rows(&self, side: Side, before: &[(f64, f64)], scores: &mut Scores) {
         let against = "liquidations after";
         let cases = self.realised.len();
         let mut one = |measure, method, value: Option<f64>| {
@@ -320,16 +340,34 @@ impl Said {
             one("share within 0.5 % of the heaviest fifth", method, share(hit));
             one("the same by chance", method, share(chance));
         }
-        // What the first half's levels fell short by is carried over, and nothing else.
-        let factor = if map_before > 0.0 { liquidated_before / map_before } else { 1.0 };
+        // What levels fell short by before the window, and by how much that varied, is carried over, and nothing else.
+        let (foretold, came) = before.iter().fold((0.0, 0.0), |(a, b), (said, came)| (a + said, b + came));
+        let factor = if foretold > 0.0 { came / foretold } else { 1.0 };
         one("mass error", METHODS[0], score::mass_error(factor * sum(&self.methods[0]), whole));
-        let scaled =
-            |band: &Banded| Banded { low: band.low * factor, mid: band.mid * factor, high: band.high * factor };
-        let pairs: Vec<_> = self.bands.iter().map(scaled).zip(self.realised.iter().copied()).collect();
-        let found = score::calibration(&pairs);
-        one("within the band (0.8 if true)", METHODS[0], Some(found.within));
-        one("below the band (0.1 if true)", METHODS[0], Some(found.below));
-        one("above the band (0.1 if true)", METHODS[0], Some(found.above));
+        let mut calibrated = |measures: [&'static str; 3], bands: Vec<Banded>| {
+            let pairs: Vec<_> = bands.into_iter().zip(self.realised.iter().copied()).collect();
+            let found = score::calibration(&pairs);
+            for (measure, share) in measures.into_iter().zip([found.within, found.below, found.above]) {
+                one(measure, METHODS[0], Some(share));
+            }
+        };
+        calibrated(
+            [
+                "within the band of leverages (0.8 if true)",
+                "below the band of leverages (0.1 if true)",
+                "above the band of leverages (0.1 if true)",
+            ],
+            self.bands.iter().map(|band| band.times(factor)).collect(),
+        );
+        let misses = Misses::of(before.to_vec());
+        calibrated(
+            [
+                "within the band of past misses (0.8 if true)",
+                "below the band of past misses (0.1 if true)",
+                "above the band of past misses (0.1 if true)",
+            ],
+            self.bands.iter().filter_map(|band| misses.band(band.mid)).collect(),
+        );
     }
 }
 
@@ -346,6 +384,23 @@ impl Scores {
             band: sure.map(|sure| (sure.low, sure.high)),
             cases: values.len(),
         });
+    }
+
+    /// Which baselines ranked candles better than the map, in a sentence.
+    fn beaten(&self, source: &Source) -> Option<String> {
+        let ranks = |side: Side| {
+            let own = self.rows.iter().filter(move |row| row.measure == "rank over candles" && row.side == Some(side));
+            own.filter_map(|row| Some((row.method, row.value?)))
+        };
+        let mut better = Vec::new();
+        for side in SIDES {
+            let map = ranks(side).find(|(method, _)| *method == METHODS[0])?.1;
+            let others = ranks(side).filter(|(method, rho)| *method != METHODS[0] && *rho >= map);
+            better.extend(others.map(|(method, _)| format!("{method} ({}s)", side.word())));
+        }
+        (!better.is_empty()).then(|| {
+            format!("{}: the map ranked candles no better than what needs less: {}.", source.name, better.join(", "))
+        })
     }
 
     /// The scores in a sentence or two, for a map.

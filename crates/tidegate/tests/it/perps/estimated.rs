@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use engine::map::perps::baseline::{self, Walk};
-use engine::map::perps::calibrate::{self, Fit, Observation};
+use engine::map::perps::calibrate::{self, Best, Case, Misses};
 use engine::map::perps::estimated::{Assumptions, Banded, Bucket, Candle, Model, Priced};
 use engine::map::perps::leverage::{self, Metric, Moment};
 use engine::map::perps::measured::Measured;
@@ -67,44 +67,19 @@ impl Run {
         }
     }
 
-    /// What each candle of a window swept, by side, beside what was liquidated in it.
-    fn observe(&self, assumptions: &Assumptions, window: (i64, i64)) -> [Vec<Observation>; 2] {
-        let mut model = Model::new(self.grid.clone(), assumptions.clone()).unwrap();
-        let mut found: [Vec<Observation>; 2] = Default::default();
-        for hour in self.hours.iter().filter(|hour| hour.candle.time < window.1) {
-            if model.apply(&hour.candle).is_err() || hour.candle.time < window.0 {
-                continue;
-            }
-            let Some(liquidated) = hour.liquidated else { continue };
-            for side in 0..2 {
-                let swept = model.swept().iter().map(|pair| pair[side].usd).collect();
-                found[side].push(Observation { swept, realised: liquidated[side] });
-            }
-        }
-        found
-    }
-
     /// The best of a few ways of passing on, with its fit, from the fitting window alone.
-    fn fitted(&self, scale: f64) -> (Assumptions, Fit) {
-        let start: Vec<f64> = self.buckets.iter().map(|bucket| bucket.share).collect();
+    fn fitted(&self, scale: f64) -> Assumptions {
         let tries = [(0.1, 1.0), (1.0, 0.5), (10.0, 0.5), (30.0, 1.0)];
-        let fits = tries.map(|(transfer, power)| {
-            let assumptions = self.assumptions(transfer, power);
-            let [longs, shorts] = self.observe(&assumptions, self.fit);
-            let seen: Vec<Observation> = longs.into_iter().chain(shorts).collect();
-            (assumptions, calibrate::shares(&start, 0.02, &seen).unwrap())
-        });
-        let (assumptions, fit) = fits.into_iter().min_by(|a, b| a.1.divergence.total_cmp(&b.1.divergence)).unwrap();
-        let mut assumptions = assumptions.fitted(&fit, scale);
-        let [longs, shorts] = self.observe(&assumptions, self.fit);
-        let seen: Vec<Observation> = longs.into_iter().chain(shorts).collect();
-        let swept: f64 = seen.iter().map(|each| assumptions.band(&each.swept).mid).sum();
-        let factor = seen.iter().map(|each| each.realised).sum::<f64>() / swept;
-        let (concentration, held) = calibrate::concentration(&assumptions, factor, &seen);
-        assumptions.concentration = concentration;
+        let tries = tries.map(|(transfer, power)| self.assumptions(transfer, power));
+        let cases: Vec<Case> = self.hours.iter().map(|hour| (hour.candle, hour.liquidated)).collect();
+        let window = self.fit.0..self.fit.1;
+        let best = calibrate::best(&self.grid, &tries, 0.02, &cases, &window, Some(scale)).unwrap().unwrap();
+        let Best { assumptions, fit, held, .. } = best;
+        println!("{}: a scale supposed from the fit would be {:.2}, and {scale:.2} is taken", self.name, fit.scale());
         println!(
-            "{}: concentration {concentration}, which holds {:.0} % of the fitting window's cases, {:.0} % below, {:.0} % above",
+            "{}: concentration {}, which holds {:.0} % of the fitting window's cases, {:.0} % below, {:.0} % above",
             self.name,
+            assumptions.concentration,
             held.within * 100.0,
             held.below * 100.0,
             held.above * 100.0
@@ -122,7 +97,7 @@ impl Run {
             fit.divergence,
             shares.join(", ")
         );
-        (assumptions, fit)
+        assumptions
     }
 }
 
@@ -281,6 +256,10 @@ fn report(run: &Run, assumptions: &Assumptions) -> [Said; 2] {
     scored
 }
 
+fn shown(held: &score::Calibration) -> String {
+    format!("{:.0} % ({:.0} % below, {:.0} % above)", held.within * 100.0, held.below * 100.0, held.above * 100.0)
+}
+
 /// How stable the rank is, how far the mass is off, what the bands hold. What the fitting window lacked, by what is opened and
 /// liquidated within a candle, is all that is carried over.
 fn quality(run: &Run, said: &Said, fitted: &Said) {
@@ -288,20 +267,24 @@ fn quality(run: &Run, said: &Said, fitted: &Said) {
     let band = |bands: &[Banded], factor: f64| {
         let cases: Vec<_> = bands.iter().map(|band| band.times(factor)).zip(said.realised.iter().copied()).collect();
         let held = score::calibration(&cases);
-        format!("{:.0} % ({:.0} % below, {:.0} % above)", held.within * 100.0, held.below * 100.0, held.above * 100.0)
+        shown(&held)
     };
+    let misses = Misses::of(fitted.before.iter().copied().zip(fitted.realised.iter().copied()).collect());
+    let missed: Vec<_> =
+        said.before.iter().filter_map(|said| misses.band(*said)).zip(said.realised.iter().copied()).collect();
     let [before, during] = [&fitted.before, &fitted.during].map(|values| sum(&fitted.realised) / sum(values));
     let (hit, chance) = said.hits.iter().fold((0.0, 0.0), |(a, b), (hit, chance)| (a + hit, b + chance));
     let a_day = usize::try_from(86_400 / run.interval).unwrap();
     println!(
         "         daily rank {} (uniform {}); mass before off by {:+.0} %, with own openings {:+.0} %; within the band before {}, with \
-         own openings {}; {:.0} % of dollars within 0.5 % of the heaviest fifth, by chance {:.0} %",
+         own openings {}; within the past's misses {}; {:.0} % of dollars within 0.5 % of the heaviest fifth, by chance {:.0} %",
         daily(&said.before, &said.realised, a_day),
         daily(&said.uniform, &said.realised, a_day),
         score::mass_error(before * sum(&said.before), sum(&said.realised)).unwrap() * 100.0,
         score::mass_error(during * sum(&said.during), sum(&said.realised)).unwrap() * 100.0,
         band(&said.bands, before),
         band(&said.during_bands, during),
+        shown(&score::calibration(&missed)),
         hit / sum(&said.realised) * 100.0,
         chance / sum(&said.realised) * 100.0
     );
@@ -312,7 +295,7 @@ fn four_hourly_maps_are_scored_by_liquidations() {
     let Some(folder) = data() else { return };
     for (name, coin) in [("BTC 4-hourly", "BTC"), ("ETH 4-hourly", "ETH")] {
         let run = Run::new(&folder, name, coin, false);
-        let (assumptions, _) = run.fitted(1.0);
+        let assumptions = run.fitted(1.0);
         let scored = report(&run, &assumptions);
         if coin == "BTC" {
             for said in &scored {
@@ -342,7 +325,7 @@ fn hourly_maps_are_scored_by_liquidations_and_by_positions() {
     let run = Run::new(&folder, "BTC hourly", "BTC", true);
     let scale = scale(&folder, &run);
     println!("the three venues liquidated {scale:.2} dollars for one of Hyperliquid's");
-    let (assumptions, _) = run.fitted(scale);
+    let assumptions = run.fitted(scale);
     let scored = report(&run, &assumptions);
     println!(
         "hour (UTC): longs said before / liquidated, shorts said before / liquidated, in $M, of the twelve largest"

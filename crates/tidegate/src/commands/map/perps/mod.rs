@@ -61,7 +61,7 @@ pub(super) fn lay(archive: &Path, args: &args::Map, coin: &str, is_alone: bool) 
         });
         let look = seen::looks(&source, coin, args.shown.others).pop();
         if model.is_some() && source.origin != Origin::Venues {
-            let scores = super::score::of(&source, coin)?;
+            let scores = super::score::of(&source, coin, None)?;
             notes.extend(scores.sentences(&source));
             let is_scored = !scores.rows.is_empty();
             notes.extend((!is_scored).then_some(scores.notes).into_iter().flatten());
