@@ -9,6 +9,7 @@ use engine::map::perps::leverage::{
     LOOK_BACK, Metric, Moment, REACH, REBUILT, RESET, STRETCHED, WINDOWS, compare, funding, verdict,
 };
 use protocol::standing::Standing;
+use protocol::time::SECOND_US;
 use protocol::venue::Side;
 
 use crate::args;
@@ -26,7 +27,8 @@ pub(crate) fn run(archive: &Path, args: &args::Leverage) -> anyhow::Result<()> {
     if args.supply.is_some_and(|supply| !(supply > 0.0 && supply.is_finite())) {
         bail!("--supply takes a number of coins above 0");
     }
-    let found = perps::gather(archive, &args.coin, &args.sources, true)?;
+    // A day more than the rule looks back, so that its first day is whole.
+    let found = perps::gather_over(archive, &args.coin, &args.sources, true, (LOOK_BACK + DAY) * SECOND_US)?;
     let mut notes = Vec::new();
     let mut table = Table::new(
         "leverage",
@@ -94,13 +96,19 @@ fn moments(source: &Source, coin: &str, supply: Option<f64>) -> anyhow::Result<V
     // A model that was fitted to what came later would know the past too well: the prior alone.
     let mut model = Model::new(model::grid(source, i64::MAX)?, model::prior(source, coin)?)?;
     let a_day = usize::try_from(DAY / source.interval.clamp(1, DAY)).unwrap_or(1);
-    let mut earlier: VecDeque<Model> = VecDeque::new();
+    // A model is large: of candles shorter than an hour those are kept that the newest moment and every hour before it need.
+    let newest = source.candles.iter().rposition(|candle| candle.open_interest.is_some()).unwrap_or(0);
+    let hour = (a_day / 24).max(1);
+    let is_kept = |at: usize| newest.abs_diff(at + a_day - 1) % hour == 0;
+    let mut earlier: VecDeque<(usize, Model)> = VecDeque::new();
     let mut moments = Vec::with_capacity(source.candles.len());
     for (at, candle) in source.candles.iter().enumerate() {
-        if earlier.len() == a_day {
+        while earlier.front().is_some_and(|(first, _)| first + a_day <= at) {
             earlier.pop_front();
         }
-        earlier.push_back(model.clone());
+        if is_kept(at) {
+            earlier.push_back((at, model.clone()));
+        }
         let is_taken = model.apply(candle).is_ok();
         let day = source.candles.get(at.saturating_sub(a_day - 1)..=at).unwrap_or_default();
         let ends = candle.time + source.interval;
@@ -114,21 +122,25 @@ fn moments(source: &Source, coin: &str, supply: Option<f64>) -> anyhow::Result<V
             [model.reached(Side::Long, low).mid, model.reached(Side::Short, high).mid]
         };
         let near = is_taken.then(|| reached(&model, candle.close * (1.0 - REACH), candle.close * (1.0 + REACH)));
-        let predicted = earlier.front().filter(|model| is_whole && model.open_interest().is_some()).map(|model| {
+        let before = earlier.front().filter(|(first, _)| is_whole && first + a_day == at + 1).map(|(_, model)| model);
+        let predicted = before.filter(|model| model.open_interest().is_some()).map(|model| {
             let low = day.iter().map(|candle| candle.low).fold(f64::INFINITY, f64::min);
             let high = day.iter().map(|candle| candle.high).fold(0.0, f64::max);
             reached(model, low, high).iter().sum::<f64>() * model.assumptions().liquidated
         });
+        // What is supposed of the past is no evidence of it: it is known of the newest alone.
+        let open_interest = candle.open_interest.filter(|_| !source.is_open_interest_supposed || at == newest);
         moments.push(Moment {
             time: ends,
+            length: source.interval,
             price: candle.close,
-            open_interest: candle.open_interest,
+            open_interest,
             supply,
             turnover: sum(&|candle| candle.turnover),
             depth: source.depth.filter(|_| at + 1 == source.candles.len()),
             funding: rate(source, ends),
             liquidations: liquidated(place(Side::Long)).zip(liquidated(place(Side::Short))).map(|(a, b)| [a, b]),
-            reached: near.filter(|_| candle.open_interest.is_some()),
+            reached: near.filter(|_| open_interest.is_some()),
             predicted,
         });
     }
@@ -259,6 +271,8 @@ fn together(sources: &[Source]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::map::perps::estimated::Candle;
+    use protocol::venue::Venue;
 
     #[test]
     fn figures_are_short() {
@@ -277,5 +291,47 @@ mod tests {
     #[test]
     fn the_rule_is_said_with_its_numbers() {
         assert!(rule().contains("20.0 %") && rule().contains("90 days"));
+    }
+
+    /// Two days of candles of ten minutes, of which open interest is told for the present alone.
+    fn source() -> Source {
+        let mut source = Source::new("test".into(), Origin::Venues, Venue::Bybit, Standing::Observed);
+        source.interval = 600;
+        let candle = |at: i64| Candle {
+            time: at * 600,
+            open: 100.0,
+            high: 101.0,
+            low: 99.0,
+            close: 100.0,
+            turnover: Some(1_000.0),
+            taker_buy: None,
+            open_interest: None,
+        };
+        source.candles = (0..288).map(candle).collect();
+        source.open_interest.insert(288 * 600 + 5, 10.0);
+        source
+    }
+
+    #[test]
+    fn what_is_supposed_of_the_past_is_no_evidence() {
+        let mut source = source();
+        model::suppose_open_interest(&mut source);
+        let found = moments(&source, "BTC", None).unwrap();
+        assert_eq!(found.iter().filter(|moment| moment.open_interest.is_some()).count(), 1);
+        let said = says(&source, &found).concat();
+        assert!(
+            said.contains("unknown") && said.contains("no evidence") && !said.contains("off its highest"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn the_newest_moment_and_each_hour_before_it_are_predicted() {
+        let mut source = source();
+        source.candles.iter_mut().for_each(|candle| candle.open_interest = Some(10.0));
+        let found = moments(&source, "BTC", None).unwrap();
+        let predicted: Vec<usize> = (0..found.len()).filter(|at| found[*at].predicted.is_some()).collect();
+        // The first day has no map made before it.
+        assert_eq!(predicted, (0..24).map(|hour| 149 + hour * 6).collect::<Vec<_>>());
     }
 }

@@ -7,11 +7,13 @@ use engine::map::perps::estimated::{Candle, Priced};
 use protocol::Decimal;
 use protocol::perp::{self, Distortion, Distortions, Instrument, Kind, Level, Observation, Observed, Series};
 use protocol::standing::Standing;
-use protocol::time::{HOUR_US, SECOND_US};
+use protocol::time::{HOUR_US, SECOND_US, TimeUs};
 use protocol::venue::{Contract, Tiers, Venue};
 
 use super::Origin;
 
+/// Between single events farther apart than this, in seconds, it is not known whether anybody watched.
+const UNWATCHED: i64 = 86_400;
 /// How near a price orders must be to count as depth.
 const NEAR: f64 = 0.01;
 
@@ -37,6 +39,8 @@ pub(crate) struct Source {
     pub funding: BTreeMap<i64, (f64, f64)>,
     /// Open interest in coins by moment, one-sided.
     pub open_interest: BTreeMap<i64, f64>,
+    /// Whether candles have the open interest of the present alone, supposed for all times.
+    pub is_open_interest_supposed: bool,
     /// Bids and asks within 1 % of the price, in US dollars, as far as the book was shown.
     pub depth: Option<f64>,
     /// The last price at which positions are valued.
@@ -54,7 +58,7 @@ pub(crate) fn float(value: Decimal) -> Option<f64> {
     f64::try_from(value).ok()
 }
 
-fn second(time: protocol::time::TimeUs) -> i64 {
+fn second(time: TimeUs) -> i64 {
     time.0.div_euclid(SECOND_US)
 }
 
@@ -73,6 +77,7 @@ impl Source {
             liquidated: BTreeMap::new(),
             funding: BTreeMap::new(),
             open_interest: BTreeMap::new(),
+            is_open_interest_supposed: false,
             depth: None,
             mark: None,
             tiers: None,
@@ -182,36 +187,65 @@ impl Source {
     }
 
     fn take_liquidations(&mut self, own: &[&Observation]) {
-        let mut events: Vec<(i64, usize, f64)> = Vec::new();
-        let mut is_summed = false;
-        for row in own {
-            let Observed::Liquidation(of) = &row.fact else { continue };
-            is_summed |= row.distortions.has(Distortion::Summed);
-            let usd = of.usd.and_then(float).or_else(|| Some(float(of.coins)? * float(of.price)?));
-            let side = engine::map::perps::estimated::place(of.side);
-            events.extend(usd.map(|usd| (second(row.time), side, usd)));
-        }
-        let (Some(first), Some(last)) =
-            (events.iter().map(|(time, ..)| *time).min(), events.iter().map(|(time, ..)| *time).max())
-        else {
-            return;
-        };
+        let Heard { events, mut unwatched, is_summed } = heard(own);
+        let mut times: Vec<i64> = events.iter().map(|(time, ..)| *time).collect();
+        times.sort_unstable();
+        times.dedup();
+        let (Some(first), Some(last)) = (times.first().copied(), times.last().copied()) else { return };
         if self.interval == 0 {
             return;
         }
-        if !is_summed {
-            // Where single events are told, a candle between them without one had none.
+        let apart = || times.windows(2).map(|pair| (pair[0], pair[1]));
+        if is_summed {
+            if let Some(length) = commonest(apart().map(|(a, b)| b.saturating_sub(a)), self.interval)
+                && length != self.interval
+            {
+                self.notes.push(format!(
+                    "{}: its liquidations are sums of {length} s and its candles are of {} s, so what was liquidated in a candle is \
+                     not known; candles of {length} s would fit.",
+                    self.name, self.interval
+                ));
+                return;
+            }
+        } else {
+            // A candle between single events without one had none, as far as somebody watched.
             let covered =
                 self.candles.iter().filter(|candle| candle.time >= first && candle.time + self.interval <= last);
             self.liquidated = covered.map(|candle| (candle.time, [0.0; 2])).collect();
+            unwatched.extend(apart().filter(|(a, b)| b.saturating_sub(*a) > UNWATCHED));
         }
         let starts: Vec<i64> = self.candles.iter().map(|candle| candle.time).collect();
         for (time, side, usd) in events {
             let at = starts.partition_point(|start| *start <= time);
             let Some(start) = at.checked_sub(1).and_then(|at| starts.get(at)) else { continue };
-            if time < start + self.interval {
-                self.liquidated.entry(*start).or_default()[side] += usd;
+            if time >= start + self.interval {
+                continue;
             }
+            if is_summed {
+                self.liquidated.entry(*start).or_default()[side] += usd;
+            } else if let Some(sums) = self.liquidated.get_mut(start) {
+                sums[side] += usd;
+            }
+        }
+        self.forget(&unwatched);
+    }
+
+    /// Leaves out candles that lie wholly or partly in stretches that nobody is known to have watched.
+    fn forget(&mut self, unwatched: &[(i64, i64)]) {
+        let before = self.liquidated.len();
+        for (from, until) in unwatched.iter().filter(|(from, until)| from < until) {
+            let touched = self.liquidated.range(from.saturating_sub(self.interval).saturating_add(1)..*until);
+            let touched: Vec<i64> = touched.map(|(start, _)| *start).collect();
+            for start in touched {
+                self.liquidated.remove(&start);
+            }
+        }
+        let unknown = before - self.liquidated.len();
+        if unknown > 0 {
+            self.notes.push(format!(
+                "{}: what was liquidated in {unknown} candles is not known: nobody is known to have watched all of each.",
+                self.name
+            ));
         }
     }
 
@@ -239,6 +273,44 @@ impl Source {
     }
 }
 
+/// What was heard of liquidations.
+struct Heard {
+    /// When, on which side, and US dollars.
+    events: Vec<(i64, usize, f64)>,
+    /// Stretches in which some may not have been heard.
+    unwatched: Vec<(i64, i64)>,
+    /// Whether they are sums of stretches of time.
+    is_summed: bool,
+}
+
+fn heard(own: &[&Observation]) -> Heard {
+    let mut heard = Heard { events: Vec::new(), unwatched: Vec::new(), is_summed: false };
+    for row in own {
+        if let Observed::Liquidation(of) = &row.fact {
+            heard.is_summed |= row.distortions.has(Distortion::Summed);
+            let usd = of.usd.and_then(float).or_else(|| Some(float(of.coins)? * float(of.price)?));
+            let side = engine::map::perps::estimated::place(of.side);
+            heard.events.extend(usd.map(|usd| (second(row.time), side, usd)));
+        }
+        if let Observed::Gap(of) = &row.fact
+            && of.kinds.contains(&Kind::Liquidations)
+        {
+            // Whole seconds, so that none of it is taken for watched.
+            let until = second(TimeUs(of.until.0.saturating_add(SECOND_US - 1)));
+            heard.unwatched.push((second(row.time), until));
+        }
+    }
+    heard
+}
+
+/// The commonest of lengths, and among equals the one that is expected, then the shortest.
+fn commonest(lengths: impl Iterator<Item = i64>, expected: i64) -> Option<i64> {
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    lengths.for_each(|length| *counts.entry(length).or_default() += 1);
+    let best = counts.into_iter().max_by_key(|(length, count)| (*count, *length == expected, -length));
+    best.map(|(length, _)| length)
+}
+
 /// What rests within 1 % of the middle, in US dollars.
 fn near(bids: &[Level], asks: &[Level]) -> Option<f64> {
     let middle = f64::midpoint(float(bids.first()?.price)?, float(asks.first()?.price)?);
@@ -247,4 +319,87 @@ fn near(bids: &[Level], asks: &[Level]) -> Option<f64> {
         ((price / middle - 1.0).abs() <= NEAR).then_some(price * float(level.coins)?)
     };
     Some(bids.iter().chain(asks).filter_map(usd).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::perp::{Gap, GapCause, PricedAt};
+    use protocol::venue::Side;
+
+    const HOUR: i64 = 3_600;
+
+    fn row(second: i64, distortions: Distortions, fact: Observed) -> Observation {
+        let time = TimeUs(second * SECOND_US);
+        Observation { venue: Venue::Bybit, symbol: "BTC".into(), time, received: time, distortions, fact }
+    }
+
+    /// What is known of candles of an hour when liquidations of 100 dollars are told at these seconds, and these gaps.
+    fn known(events: &[i64], distortions: Distortions, gaps: &[(i64, i64)]) -> Source {
+        let mut source = Source::new("test".into(), Origin::Venues, Venue::Bybit, Standing::Observed);
+        source.interval = HOUR;
+        let candle = |at: i64| Candle {
+            time: at * HOUR,
+            open: 100.0,
+            high: 100.0,
+            low: 100.0,
+            close: 100.0,
+            turnover: None,
+            taker_buy: None,
+            open_interest: None,
+        };
+        source.candles = (0..100).map(candle).collect();
+        let mut rows: Vec<_> = events.iter().map(|at| row(*at, distortions, liquidation())).collect();
+        rows.extend(gaps.iter().map(|(from, until)| {
+            let (until, kinds) = (TimeUs(until * SECOND_US), vec![Kind::Liquidations]);
+            row(*from, Distortions::NONE, Observed::Gap(Gap { until, cause: GapCause::Silent, kinds }))
+        }));
+        source.take_liquidations(&rows.iter().collect::<Vec<_>>());
+        source
+    }
+
+    fn liquidation() -> Observed {
+        Observed::Liquidation(perp::Liquidation {
+            side: Side::Long,
+            coins: Decimal::ONE,
+            price: Decimal::from(100),
+            priced_at: PricedAt::Average,
+            usd: None,
+            ordinal: 0,
+        })
+    }
+
+    #[test]
+    fn hours_that_nobody_watched_are_unknown_and_not_zero() {
+        let half = HOUR / 2;
+        let hours = |source: &Source| source.liquidated.keys().map(|start| start / HOUR).collect::<Vec<_>>();
+        // Watched from the first to the last event: whole hours between them, of which one had an event.
+        let source = known(&[half, 3 * HOUR + half, 6 * HOUR + half], Distortions::NONE, &[]);
+        assert_eq!(hours(&source), [1, 2, 3, 4, 5]);
+        assert_eq!((source.liquidated[&(2 * HOUR)], source.liquidated[&(3 * HOUR)]), ([0.0; 2], [100.0, 0.0]));
+        // More than a day without an event.
+        let source = known(&[half, 3 * HOUR + half, 30 * HOUR + half, 32 * HOUR], Distortions::NONE, &[]);
+        assert_eq!(hours(&source), [1, 2, 31]);
+        assert!(source.notes[0].contains("28 candles"), "{:?}", source.notes);
+        // A gap, even of a second, and one that ends before it begins.
+        let gaps = [(2 * HOUR, 2 * HOUR + 1), (4 * HOUR + half, 5 * HOUR), (9 * HOUR, 0)];
+        let source = known(&[half, 6 * HOUR + half], Distortions::NONE, &gaps);
+        assert_eq!(hours(&source), [1, 3, 5]);
+    }
+
+    #[test]
+    fn sums_are_used_where_they_are_of_a_candles_length() {
+        let summed = Distortions::NONE.with(Distortion::Summed);
+        for (apart, is_used) in [(HOUR, true), (8 * HOUR, false), (HOUR / 60, false)] {
+            let times: Vec<i64> = (0..10).map(|at| at * apart).collect();
+            let source = known(&times, summed, &[]);
+            assert_eq!(
+                (source.liquidated.len(), source.notes.len()),
+                if is_used { (10, 0) } else { (0, 1) },
+                "{apart}"
+            );
+        }
+        // Hours without a sum are not told of.
+        assert_eq!(known(&[0, HOUR, 2 * HOUR, 9 * HOUR], summed, &[]).liquidated.len(), 4);
+    }
 }

@@ -19,22 +19,22 @@ use crate::text;
 /// Venues that are asked.
 pub(crate) const ASKED: [Venue; 5] =
     [Venue::BinanceUsdm, Venue::BinanceCoinm, Venue::Bybit, Venue::Okx, Venue::Hyperliquid];
-/// How far back is asked where nobody says.
-const WINDOW: i64 = 30 * DAY_US;
+/// How far back is asked for a map where nobody says, in microseconds.
+pub(crate) const WINDOW: i64 = 30 * DAY_US;
 
-/// Asks all venues at once, or those that are named.
+/// Asks all venues at once, or those that are named, as far back as `window` says in microseconds.
 pub(crate) fn ask(
     archive: &Archive,
     coin: &str,
     venues: &[Venue],
-    window: Option<i64>,
+    window: i64,
     of: &PerpSources,
 ) -> anyhow::Result<Found> {
     let client = Client::new(&places(&of.rest_url)?, options(archive, of.rest_url.is_empty()))?;
     let seen = of.account.iter().map(|text| Ok(Address::from(commands::account(text)?)));
     let seen: Vec<Address> = seen.collect::<anyhow::Result<_>>()?;
     let now = TimeUs(jiff::Timestamp::now().as_microsecond());
-    let from = TimeUs(now.0.saturating_sub(window.unwrap_or(WINDOW)));
+    let from = TimeUs(now.0.saturating_sub(window));
     let window = Window { from, until: now, interval: Interval::H1 };
     let asked: Vec<Venue> = ASKED.into_iter().filter(|venue| venues.is_empty() || venues.contains(venue)).collect();
     let mut found = Found::default();

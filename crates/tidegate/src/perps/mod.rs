@@ -53,6 +53,17 @@ pub(crate) struct Found {
 
 /// Gathers a coin's contracts from where the user says; the venues themselves where `is_alone` and nothing is named.
 pub(crate) fn gather(archive: &Path, coin: &str, of: &PerpSources, is_alone: bool) -> anyhow::Result<Found> {
+    gather_over(archive, coin, of, is_alone, live::WINDOW)
+}
+
+/// The same; where the user says no window, venues are asked for `usual` microseconds and datasets for all they have.
+pub(crate) fn gather_over(
+    archive: &Path,
+    coin: &str,
+    of: &PerpSources,
+    is_alone: bool,
+    usual: i64,
+) -> anyhow::Result<Found> {
     let venues: Vec<Venue> = of.venue.iter().map(|word| import_perps::venue(word)).collect::<anyhow::Result<_>>()?;
     let window = of.window.as_deref().map(import_perps::length).transpose().context("--window")?;
     let until = of.until.as_deref().map(|until| commands::time_range(None, Some(until)).map(|range| range.until));
@@ -65,7 +76,7 @@ pub(crate) fn gather(archive: &Path, coin: &str, of: &PerpSources, is_alone: boo
     }
     let is_meant = of.live || !of.account.is_empty() || !of.rest_url.is_empty();
     if is_meant || (is_alone && of.dataset.is_empty()) {
-        let asked = live::ask(&archive, coin, &venues, window, of)?;
+        let asked = live::ask(&archive, coin, &venues, window.unwrap_or(usual), of)?;
         found.sources.extend(asked.sources);
         found.notes.extend(asked.notes);
     }

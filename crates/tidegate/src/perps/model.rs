@@ -45,6 +45,7 @@ pub(crate) fn suppose_open_interest(source: &mut Source) {
     let is_told = source.candles.iter().any(|candle| candle.open_interest.is_some());
     let Some((_, now)) = source.open_interest.iter().next_back().filter(|_| !is_told) else { return };
     let now = *now;
+    source.is_open_interest_supposed = true;
     source.candles.iter_mut().for_each(|candle| candle.open_interest = Some(now));
     source.notes.push(format!(
         "{}: its open interest is known for one moment only and supposed to have been the same at all times, so its map rests on \

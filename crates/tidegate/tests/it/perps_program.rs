@@ -173,6 +173,30 @@ fn both_halves_are_drawn() {
 }
 
 #[test]
+fn pictures_add_up_the_sources_of_one_origin_alone() {
+    let bed = bed();
+    let mut command =
+        bed.command(&["import", "perps", "--dataset", "e", "--venue", "hyperliquid", "--kind", "candles"]);
+    command.arg(bed.file("c.csv", candles(&[FLAT; 3]))).args(["--coin", "BTC", "--interval", "1h"]);
+    Ran::of(command).succeeded();
+    let open = bed.file("o.csv", format!("time,open_interest_coins\n{START},0\n{},8\n", START + 3_600));
+    let mut open_interest = bed.command(&["import", "perps", "--dataset", "e", "--venue", "hyperliquid"]);
+    open_interest
+        .args(["--kind", "open-interest", "--coin", "BTC", "--interval", "1h", "--counting", "one-side"])
+        .arg(open);
+    Ran::of(open_interest).succeeded();
+    let [svg, heat] = ["map.svg", "heat.svg"].map(|name| bed.path(name));
+    let mut command = bed.command(&["map", "BTC", "--dataset", "d", "--dataset", "e"]);
+    command.arg("--svg").arg(&svg).arg("--heatmap").arg(&heat);
+    Ran::of(command).succeeded();
+    let [svg, heat] = [svg, heat].map(|path| std::fs::read_to_string(path).unwrap());
+    for title in ["by a model, dataset d,", "by a model, dataset e,", "in positions seen, dataset d,"] {
+        assert_eq!(svg.matches(title).count(), 1, "{title}: {svg}");
+    }
+    assert!(heat.contains("Sources: d: hyperliquid.") && heat.contains("Not in the picture"), "{heat}");
+}
+
+#[test]
 fn what_a_file_does_not_tell_must_be_said() {
     let bed = Bed::new();
     let file = |text: &str| bed.file("in.csv", text);

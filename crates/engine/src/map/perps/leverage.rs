@@ -12,6 +12,8 @@ use super::score::quantile;
 pub struct Moment {
     /// Seconds since 1970 UTC.
     pub time: i64,
+    /// Seconds of the candle at whose end it is; 0 where there is none.
+    pub length: i64,
     /// Price in US dollars.
     pub price: f64,
     /// One-sided, in coins.
@@ -223,7 +225,7 @@ pub struct Verdict {
     pub recovery: Option<f64>,
     /// The share of funding values of the look-back that are below today's.
     pub funding_rank: Option<f64>,
-    /// Days of the look-back that the data cover, from the first to the last moment.
+    /// Days of the look-back that the data cover, from the beginning of the first moment's candle to the last moment.
     pub days: f64,
     /// What cannot be said, and why, each a sentence.
     pub missing: Vec<String>,
@@ -256,7 +258,9 @@ pub fn verdict(moments: &[Moment]) -> Verdict {
     let recent: Vec<&Moment> = moments.iter().filter(|moment| moment.time > last.time - LOOK_BACK).collect();
     let series: Vec<(i64, f64)> = recent
         .iter()
-        .filter_map(|moment| Some((moment.time, moment.open_interest.filter(|coins| coins.is_finite())?)))
+        .filter_map(|moment| {
+            Some((moment.time - moment.length, moment.open_interest.filter(|coins| coins.is_finite())?))
+        })
         .collect();
     let (Some((first, _)), Some((_, now))) = (series.first(), series.last()) else {
         verdict.missing.push("Open interest is not known.".to_owned());
@@ -267,6 +271,10 @@ pub fn verdict(moments: &[Moment]) -> Verdict {
         verdict.missing.push(format!("Open interest is known for {:.0} days; the rule asks for 30.", verdict.days));
     } else if verdict.days < 89.0 {
         verdict.missing.push(format!("The look-back of 90 days is covered for {:.0}.", verdict.days));
+    }
+    if series.len() < 2 {
+        verdict.missing.push("Open interest is known for one moment, which is no evidence of a change.".to_owned());
+        return verdict;
     }
     let highest = (0..series.len()).max_by(|a, b| series[*a].1.total_cmp(&series[*b].1).then(b.cmp(a))).unwrap_or(0);
     let most = series[highest].1;
@@ -337,6 +345,14 @@ mod tests {
             assert_eq!(found.state, expected, "{points:?} {found:?}");
         }
         assert_eq!(verdict(&[]).state, State::Unknown);
+        // One moment alone is neither near a highest nor off it.
+        let single = verdict(&history(&[(50, 100.0, flat)]));
+        assert_eq!((single.state, single.drawdown, single.recovery), (State::Unknown, None, None));
+        // Thirty candles of a day are thirty days.
+        let mut days: Vec<_> = history(&(1..=30).map(|day| (day, 100.0, high)).collect::<Vec<_>>());
+        assert_eq!(verdict(&days).state, State::Unknown);
+        days.iter_mut().for_each(|moment| moment.length = 86_400);
+        assert!((verdict(&days).days - 30.0).abs() < 1e-9 && verdict(&days).state != State::Unknown);
         let nothing_open = history(&[(0, 10.0, None), (50, 0.0, None)]);
         assert_eq!(verdict(&nothing_open).state, State::Unknown);
     }

@@ -17,11 +17,11 @@ const MOST_PARTS: usize = 4;
 const MOST_NOTES: usize = 6;
 
 /// Draws what `--png` and `--svg` ask for.
-pub(super) fn draw(map: &Map, args: &args::Map) -> anyhow::Result<()> {
+pub(super) fn draw(map: &Map, perps: &Perps, args: &args::Map) -> anyhow::Result<()> {
     if args.png.is_none() && args.svg.is_none() {
         return Ok(());
     }
-    let chart = Chart::PriceMap(chart(map));
+    let chart = Chart::PriceMap(chart(map, perps));
     if let Some(path) = &args.svg {
         output::write_file(path, chart.svg().as_bytes())?;
     }
@@ -43,14 +43,14 @@ pub(super) fn heatmap(map: &Map, perps: &Perps, args: &args::Map) -> anyhow::Res
     output::write_file(path, &bytes)
 }
 
-fn chart(map: &Map) -> PriceMap {
+fn chart(map: &Map, perps: &Perps) -> PriceMap {
     let mut standings: Vec<Standing> = map.series.iter().map(|series| series.standing).collect();
     standings.sort_unstable();
     standings.dedup();
     let asset = text::printable(&map.asset);
     let mut panels: Vec<Panel> = standings.iter().filter_map(|standing| panel(map, *standing)).collect();
     let has_loans = !panels.is_empty();
-    panels.extend(perps::say::panels(map));
+    panels.extend(perps::say::panels(map, perps));
     let words: Vec<&str> = standings.iter().map(|standing| standing.word()).collect();
     let coverage = map.coverage.iter().filter_map(|coverage| {
         let of = text::printable(&coverage.of);

@@ -104,7 +104,7 @@ fn run(archive: &Path, args: &args::Map) -> anyhow::Result<()> {
     if !venues.is_empty() && !laid.is_empty() && [Format::Csv, Format::Parquet].contains(&args.output.format) {
         tables.push(perps::say::series(&map));
     }
-    draw::draw(&map, args)?;
+    draw::draw(&map, &venues, args)?;
     draw::heatmap(&map, &venues, args)?;
     let title = format!("What becomes liquidatable as {} moves from {}", text::printable(&map.asset), text::usd(today));
     output::write(&Report { title, standing, notes: said, tables }, &super::destination(&args.output))

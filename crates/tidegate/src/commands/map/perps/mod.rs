@@ -59,7 +59,7 @@ pub(super) fn lay(archive: &Path, args: &args::Map, coin: &str, is_alone: bool) 
             }
             is_known
         });
-        let look = seen::looks(&source, coin, args.shown.others).pop();
+        let look = seen::newest(&source, coin, args.shown.others);
         if model.is_some() && source.origin != Origin::Venues {
             let scores = super::score::of(&source, coin, None)?;
             notes.extend(scores.sentences(&source));
@@ -194,6 +194,7 @@ impl Laid {
         // What was open when the positions were seen: the last that was stated before, no older than a day.
         let known = self.source.open_interest.range(look.time.saturating_sub(86_400)..=look.time).next_back();
         let mut coverage = series::measured_coverage(measured, known.map(|(_, coins)| *coins), name);
+        coverage.blind_spots.extend(look.span().map(Into::into));
         if known.is_none() {
             coverage.blind_spots.push(
                 format!(

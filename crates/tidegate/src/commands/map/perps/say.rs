@@ -1,7 +1,8 @@
 //! What venues of perpetual futures have on a map: in sentences, as a table, in a picture.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::bail;
 use engine::map::perps::estimated::{Heat, heat};
 use engine::map::perps::{Grid, estimated};
 use engine::map::{Map, Series, Side};
@@ -10,8 +11,10 @@ use protocol::standing::Standing;
 
 use super::super::tables;
 use super::{Perps, is_of_venues, moments, whole};
+use crate::args::PerpOthers;
 use crate::chart::{self, Caption, Panel, Part};
 use crate::perps::Origin;
+use crate::perps::inputs::Source;
 use crate::table::{Table, Unit, Value};
 use crate::text;
 
@@ -21,6 +24,8 @@ const MOVES: [i128; 6] = [-2_500, -1_000, -500, 500, 1_000, 2_500];
 const MOST_NAMED: usize = 3;
 /// Rows of a heatmap.
 const ROWS: usize = 240;
+/// The most candles a heatmap shows: what it holds grows with them.
+const MOST_COLUMNS: i64 = 50_000;
 /// Parts of a bar that are told apart.
 const MOST_PARTS: usize = 4;
 
@@ -38,13 +43,10 @@ fn standings(map: &Map) -> Vec<Standing> {
 pub(in super::super) fn summary(map: &Map, perps: &Perps) -> Vec<String> {
     let mut sentences = Vec::new();
     for standing in standings(map) {
-        let mut by_origin: BTreeMap<&Origin, ()> = BTreeMap::new();
-        for name in
-            map.series.iter().filter(|one| one.standing == standing).filter_map(|one| one.label.market.as_deref())
-        {
-            by_origin.extend(origin(perps, name).map(|origin| (origin, ())));
-        }
-        for origin in by_origin.keys() {
+        for origin in origins(map, perps, standing) {
+            sentences.extend(
+                [Side::Long, Side::Short].iter().filter_map(|side| already(map, perps, origin, standing, *side)),
+            );
             sentences.extend(MOVES.iter().filter_map(|wanted| sentence(map, perps, origin, standing, *wanted)));
         }
     }
@@ -57,21 +59,58 @@ fn origin<'a>(perps: &'a Perps, name: &str) -> Option<&'a Origin> {
     perps.origin(name).or_else(|| perps.origin(name.strip_suffix(", positions seen")?))
 }
 
+/// The origins of venues' series of a standing, in order: their figures may be of the same positions.
+fn origins<'a>(map: &Map, perps: &'a Perps, standing: Standing) -> BTreeSet<&'a Origin> {
+    let of_standing = map.series.iter().filter(|one| is_of_venues(one) && one.standing == standing);
+    of_standing.filter_map(|one| origin(perps, one.label.market.as_deref()?)).collect()
+}
+
+/// Every series over all leverages of one origin, standing and side.
+fn own<'a>(map: &'a Map, perps: &Perps, of: &Origin, standing: Standing, side: Side) -> Vec<&'a Series> {
+    let is_own = |one: &&Series| one.label.market.as_deref().and_then(|name| origin(perps, name)) == Some(of);
+    whole(map, standing, side).into_iter().filter(is_own).collect()
+}
+
+/// Whom a move hurts, in a word. Where all coins of an account move along, its longs may go in a rise, too.
+fn who(perps: &Perps, own: &[&Series], side: Side) -> &'static str {
+    let moves = own.iter().any(|one| {
+        let seen = one.label.market.as_deref().and_then(|name| name.strip_suffix(", positions seen"));
+        perps.laid.iter().any(|laid| Some(&*laid.source.name) == seen && laid.others == PerpOthers::MoveAlong)
+    });
+    match side {
+        _ if moves => "positions",
+        Side::Long => "longs",
+        Side::Short => "shorts",
+    }
+}
+
+/// What of a series a move adds to what can be liquidated at today's price already.
+fn added(of: &Series, values: &[Option<i128>]) -> Vec<Option<i128>> {
+    values.iter().map(|value| value.zip(of.now).and_then(|(value, now)| value.checked_sub(now))).collect()
+}
+
+/// What can be liquidated at today's price already, and is in no other sentence.
+fn already(map: &Map, perps: &Perps, of: &Origin, standing: Standing, side: Side) -> Option<String> {
+    let usd = own(map, perps, of, standing, side).iter().map(|one| one.now).sum::<Option<i128>>()?;
+    (usd > 0).then(|| {
+        format!(
+            "{} of {}s can be liquidated at today's price already, and is not in what a move adds ({standing}, {of}).",
+            money(usd),
+            side.word()
+        )
+    })
+}
+
 fn sentence(map: &Map, perps: &Perps, of: &Origin, standing: Standing, wanted: i128) -> Option<String> {
     let away = |at: &usize| (map.levels.distance(map.levels.prices()[*at]) - wanted).abs();
     let at = (0..map.levels.len()).min_by_key(away).filter(|at| away(at) <= wanted.abs() / 10)?;
-    let (side, verb, who, move_) = if wanted < 0 {
-        (Side::Long, "liquidates", "longs", "fall")
-    } else {
-        (Side::Short, "squeezes", "shorts", "rise")
-    };
-    let value = |values: &[Option<i128>]| values.get(at).copied().flatten();
-    let own: Vec<&Series> = whole(map, standing, side)
-        .into_iter()
-        .filter(|one| one.label.market.as_deref().and_then(|name| origin(perps, name)) == Some(of))
-        .collect();
+    let (side, move_) = if wanted < 0 { (Side::Long, "fall") } else { (Side::Short, "rise") };
+    let own = own(map, perps, of, standing, side);
+    let who = who(perps, &own, side);
+    let verb = if who == "shorts" { "squeezes" } else { "liquidates" };
+    let value = |one: &Series, values: &[Option<i128>]| added(one, values).get(at).copied().flatten();
     let mut parts: Vec<(i128, &str)> =
-        own.iter().filter_map(|one| Some((value(&one.values)?, one.label.market.as_deref()?))).collect();
+        own.iter().filter_map(|one| Some((value(one, &one.values)?, one.label.market.as_deref()?))).collect();
     if parts.is_empty() {
         return None;
     }
@@ -81,8 +120,8 @@ fn sentence(map: &Map, perps: &Perps, of: &Origin, standing: Standing, wanted: i
     #[expect(clippy::cast_precision_loss, reason = "a share for eyes")]
     let change = text::percent(map.levels.distance(price) as f64 / 1e4);
     let band = |end: &dyn Fn(&Series) -> Option<i128>| own.iter().map(|one| end(one)).sum::<Option<i128>>();
-    let low = band(&|one| value(&one.band.as_ref()?.low));
-    let high = band(&|one| value(&one.band.as_ref()?.high));
+    let low = band(&|one| value(one, &one.band.as_ref()?.low));
+    let high = band(&|one| value(one, &one.band.as_ref()?.high));
     let between = match (low, high) {
         (Some(low), Some(high)) => format!(" (between {} and {})", money(low), money(high)),
         _ => String::new(),
@@ -230,13 +269,16 @@ pub(in super::super) fn coverage(map: &Map) -> Table {
     table
 }
 
-/// A panel for each standing of venues' series, stacked by source.
-pub(in super::super) fn panels(map: &Map) -> Vec<Panel> {
-    standings(map).into_iter().filter_map(|standing| panel(map, standing)).collect()
+/// A panel for each standing and origin of venues' series, stacked by source.
+pub(in super::super) fn panels(map: &Map, perps: &Perps) -> Vec<Panel> {
+    let of_standing = |standing: Standing| {
+        origins(map, perps, standing).into_iter().filter_map(move |origin| panel(map, perps, origin, standing))
+    };
+    standings(map).into_iter().flat_map(of_standing).collect()
 }
 
-fn panel(map: &Map, standing: Standing) -> Option<Panel> {
-    let (longs, shorts) = (whole(map, standing, Side::Long), whole(map, standing, Side::Short));
+fn panel(map: &Map, perps: &Perps, origin: &Origin, standing: Standing) -> Option<Panel> {
+    let [longs, shorts] = [Side::Long, Side::Short].map(|side| own(map, perps, origin, standing, side));
     let below = map.levels.below();
     let both = |long: &[Option<i128>], short: &[Option<i128>]| -> Vec<Option<f64>> {
         (0..map.levels.len())
@@ -270,19 +312,19 @@ fn panel(map: &Map, standing: Standing) -> Option<Panel> {
         };
         Some(both(&sum(&longs)?, &sum(&shorts)?))
     };
-    let band =
-        total(&|one| Some(one.band.as_ref()?.low.clone())).zip(total(&|one| Some(one.band.as_ref()?.high.clone())));
+    let band = total(&|one| Some(added(one, &one.band.as_ref()?.low)))
+        .zip(total(&|one| Some(added(one, &one.band.as_ref()?.high))));
     let (from, to) = moments(longs.iter().copied())?;
     let when = if from == to { format!("{to}") } else { format!("{from} to {to}") };
     let what = if standing == Standing::Estimated { "by a model" } else { "in positions seen" };
     Some(Panel {
-        title: format!("Perpetuals {what}, {when}"),
+        title: format!("Perpetuals {what}, {}, {when}", text::printable(&origin.to_string())),
         badge: standing.word().to_owned(),
         is_estimate: standing == Standing::Estimated,
         prefix: "$".to_owned(),
         parts,
         is_exact: false,
-        reached: total(&|one| Some(one.values.clone()))?,
+        reached: total(&|one| Some(added(one, &one.values)))?,
         band,
     })
 }
@@ -292,60 +334,45 @@ fn dollars(usd8: i128) -> f64 {
     usd8 as f64 / 1e8
 }
 
-/// How estimated levels came and went, over the sources that have the same candles; none where there is no estimate.
+/// How estimated levels came and went, over the sources of one origin that have the same candles; none where there is no estimate.
 pub(in super::super) fn heatmap(map: &Map, perps: &Perps) -> anyhow::Result<Option<chart::Heat>> {
-    let mut sources: Vec<_> = perps.estimated().collect();
-    let Some(interval) = sources.first().map(|(source, _)| source.interval) else { return Ok(None) };
-    sources.retain(|(source, _)| source.interval == interval);
+    let Some((origin, interval)) = perps.estimated().next().map(|(source, _)| (&source.origin, source.interval)) else {
+        return Ok(None);
+    };
+    let (sources, others): (Vec<_>, Vec<_>) =
+        perps.estimated().partition(|(source, _)| source.origin == *origin && source.interval == interval);
     let candles = || sources.iter().flat_map(|(source, _)| &source.candles);
+    let times = || candles().map(|candle| candle.time);
+    let span = times().max().zip(times().min()).map_or(0, |(last, first)| last.saturating_sub(first));
+    if span / interval.max(1) >= MOST_COLUMNS {
+        bail!(
+            "--heatmap: the candles of {} min go back {} days, more than the {MOST_COLUMNS} columns a picture has; --window takes the \
+             newest of them",
+            interval / 60,
+            span / 86_400
+        );
+    }
     let low = candles().map(|candle| candle.low).fold(f64::INFINITY, f64::min) * 0.85;
     let high = candles().map(|candle| candle.high).fold(0.0, f64::max) * 1.15;
     let grid = Grid::new(low, high, ROWS)?;
-    let mut columns: BTreeMap<i64, (Vec<f64>, f64)> = BTreeMap::new();
-    for (source, model) in &sources {
-        let mut fresh = estimated::Model::new(grid.clone(), model.assumptions().clone())?;
-        let mut found = Heat::default();
-        heat(&mut fresh, &source.candles, &mut found);
-        let buckets = model.assumptions().buckets.len();
-        for (at, (time, close)) in found.times.iter().zip(&found.closes).enumerate() {
-            let (column, price) = columns.entry(*time).or_insert_with(|| (vec![0.0; ROWS], *close));
-            *price = *close;
-            for (bucket, assumed) in model.assumptions().buckets.iter().enumerate() {
-                if !perps.shows(assumed.leverage) {
-                    continue;
-                }
-                let from = (at * buckets + bucket) * ROWS;
-                for ((sum, coins), middle) in column.iter_mut().zip(&found.coins[from..from + ROWS]).zip(grid.middles())
-                {
-                    *sum += f64::from(*coins) * middle;
-                }
-            }
-        }
-    }
+    let columns = columns(perps, &sources, &grid)?;
     let (Some(first), Some(last)) = (columns.keys().next().copied(), columns.keys().next_back().copied()) else {
-        return Ok(None);
+        bail!("--heatmap: its sources have no candle in common; --venue names one of them");
     };
     let count = usize::try_from((last - first) / interval + 1).unwrap_or(0);
     let mut cells: Vec<Vec<Option<f64>>> = vec![vec![None; ROWS]; count];
     let mut price = vec![None; count];
-    for (time, (column, close)) in columns {
+    for (time, column) in columns {
         let at = usize::try_from((time - first) / interval).unwrap_or(0);
-        cells[at] = column.into_iter().map(Some).collect();
-        price[at] = Some(close);
+        cells[at] = column.cells.into_iter().map(Some).collect();
+        price[at] = Some(column.close);
     }
-    let names: Vec<String> = sources.iter().map(|(source, _)| text::printable(&source.name)).collect();
-    let asset = text::printable(&map.asset);
-    let mut footnotes: Vec<String> = vec![format!("Sources: {}.", names.join("; "))];
-    let said = map.assumptions.0.iter().map(|one| one.says.to_string());
-    footnotes.extend(
-        said.filter(|says| says.starts_with("Every rise of open interest") || says.contains("is held at")).take(2),
-    );
     Ok(Some(chart::Heat {
         caption: Caption {
-            title: format!("Where {asset} perpetuals would be liquidated"),
+            title: format!("Where {} perpetuals would be liquidated", text::printable(&map.asset)),
             subtitle: format!("Notional in US dollars by price and time; candles of {} min", interval / 60),
             standing: Standing::Estimated.word().to_owned(),
-            footnotes,
+            footnotes: footnotes(map, &sources, &others),
         },
         value_label: "Notional at a level, USD".to_owned(),
         prefix: "$".to_owned(),
@@ -355,4 +382,77 @@ pub(in super::super) fn heatmap(map: &Map, perps: &Perps) -> anyhow::Result<Opti
         columns: cells,
         price,
     }))
+}
+
+/// A moment of a heatmap.
+struct Column {
+    /// US dollars by row.
+    cells: Vec<f64>,
+    close: f64,
+    /// How many sources are in it.
+    sources: usize,
+}
+
+/// The moments that all sources have: a sum over some of them would show their coming and going as levels'.
+fn columns(
+    perps: &Perps,
+    sources: &[(&Source, &estimated::Model)],
+    grid: &Grid,
+) -> anyhow::Result<BTreeMap<i64, Column>> {
+    let mut columns: BTreeMap<i64, Column> = BTreeMap::new();
+    let mut found = Heat::default();
+    for (source, model) in sources {
+        let mut fresh = estimated::Model::new(grid.clone(), model.assumptions().clone())?;
+        heat(&mut fresh, &source.candles, &mut found);
+        let buckets = model.assumptions().buckets.len();
+        for (at, (time, close)) in found.times.iter().zip(&found.closes).enumerate() {
+            let column =
+                columns.entry(*time).or_insert_with(|| Column { cells: vec![0.0; ROWS], close: *close, sources: 0 });
+            (column.close, column.sources) = (*close, column.sources + 1);
+            for (bucket, assumed) in model.assumptions().buckets.iter().enumerate() {
+                if !perps.shows(assumed.leverage) {
+                    continue;
+                }
+                let from = (at * buckets + bucket) * ROWS;
+                let coins = &found.coins[from..from + ROWS];
+                for ((sum, coins), middle) in column.cells.iter_mut().zip(coins).zip(grid.middles()) {
+                    *sum += f64::from(*coins) * middle;
+                }
+            }
+        }
+    }
+    columns.retain(|_, column| column.sources == sources.len());
+    Ok(columns)
+}
+
+/// What must be known about a heatmap.
+fn footnotes(
+    map: &Map,
+    sources: &[(&Source, &estimated::Model)],
+    others: &[(&Source, &estimated::Model)],
+) -> Vec<String> {
+    let names = |of: &[(&Source, &estimated::Model)]| {
+        of.iter().map(|(source, _)| text::printable(&source.name)).collect::<Vec<_>>().join("; ")
+    };
+    let mut footnotes = vec![format!("Sources: {}.", names(sources))];
+    if !others.is_empty() {
+        footnotes.push(format!(
+            "Not in the picture, as they may be the same positions again or have candles of another length: {}.",
+            names(others)
+        ));
+    }
+    if sources.len() > 1 {
+        footnotes.push("A moment that not all sources have is left empty.".to_owned());
+    }
+    if sources.iter().any(|(source, _)| !source.liquidated.is_empty()) {
+        footnotes.push(
+            "Leverages, where fitted, are fitted to all known liquidations: earlier moments are drawn with what came later known."
+                .to_owned(),
+        );
+    }
+    let said = map.assumptions.0.iter().map(|one| one.says.to_string());
+    footnotes.extend(
+        said.filter(|says| says.starts_with("Every rise of open interest") || says.contains("is held at")).take(2),
+    );
+    footnotes
 }
