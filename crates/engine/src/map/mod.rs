@@ -5,7 +5,8 @@
 //!
 //! * [`levels`]: the price axis;
 //! * [`defi`]: lending markets, whose positions are public: who can be liquidated where is decided by the contract's own
-//!   integers.
+//!   integers;
+//! * [`perps`]: perpetual futures, whose positions are estimated from what venues publish, or were seen by somebody.
 //!
 //! Every value of a series is what is *reached*: if the price went straight from today's to the level and nothing else
 //! moved, and nobody was liquidated or acted on the way. What a level adds to the one before it is
@@ -25,6 +26,7 @@ use protocol::standing::Standing;
 use protocol::time::TimeUs;
 
 pub use levels::{Levels, LevelsError};
+pub use protocol::venue::Side;
 
 /// Decimals of every value of a series, whatever its unit.
 pub const DECIMALS: u8 = 8;
@@ -72,30 +74,10 @@ pub struct Label {
     pub market: Option<Arc<str>>,
     /// The chain of a lending market.
     pub chain: Option<ChainId>,
-    /// Whom a move hurts.
+    /// Whose positions: longs, whom a falling price liquidates, or shorts, whom a rising one does.
     pub side: Option<Side>,
     /// A class within them.
     pub class: Option<Class>,
-}
-
-/// Whom a move hurts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Side {
-    /// A falling price liquidates: perpetual longs, and loans on the coin.
-    Long,
-    /// A rising price liquidates: perpetual shorts, and debt in the coin.
-    Short,
-}
-
-impl Side {
-    /// The word used in files and outputs.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Long => "long",
-            Self::Short => "short",
-        }
-    }
 }
 
 /// A class of positions.
@@ -103,7 +85,7 @@ impl Side {
 pub enum Class {
     /// By what is owed today in US dollars: from this many, to below the next.
     Debt(DebtClass),
-    /// By the leverage at which a position was opened, at most so many times, in hundredths (2,500 for 25x).
+    /// By the leverage at which a position is supposed to have been opened, in hundredths (2,500 for 25x).
     Leverage(u32),
 }
 

@@ -71,6 +71,59 @@ fn a_file_of_loans_is_mapped() {
     assert!(std::fs::read(png).unwrap().starts_with(b"\x89PNG"));
 }
 
+/// Values in dollars alone, of tokens that are the asset and of one that nobody prices.
+#[test]
+fn a_file_of_values_alone_becomes_amounts_or_is_left_out() {
+    let bed = Bed::new();
+    let values = bed.file(
+        "values.csv",
+        "account,collateral,collateral_usd,threshold,debt,debt_usd\n\
+         0x00000000000000000000000000000000000000a1,WBTC,60000,0.80,USDC,40000\n\
+         0x00000000000000000000000000000000000000a2,WBTC,60000,0.80,ODD,40000\n\
+         0x00000000000000000000000000000000000000a3,ODD,60000,,USDC,40000\n\
+         0x00000000000000000000000000000000000000a4,WBTC,0,0.80,USDC,40000\n\
+         0x00000000000000000000000000000000000000a5,ODD,60000,,USDC,0\n",
+    );
+    let values = values.to_string_lossy().into_owned();
+    let report = bed.json(&["map", "BTC", "--positions", &values, "--price", "BTC=60000", "--step", "5%"]);
+    let rows = table(&report, "levels");
+    for (price, accounts, collateral) in [("60000.00000000", 0, "0.00000000"), ("48000.00000000", 1, "48000.00000000")]
+    {
+        let row = row(rows, price);
+        assert_eq!(
+            (&row["accounts"], row["collateral"].as_str().unwrap()),
+            (&Value::from(accounts), collateral),
+            "{row}"
+        );
+    }
+    let notes = report["notes"].to_string();
+    // The second owes and the third holds what nobody prices; the fourth holds nothing; the fifth owes nothing.
+    for said in [
+        "2 accounts of values.csv owe something and are left out",
+        "1 accounts owe something and hold nothing",
+        "2 rows hold ODD and say no liquidation threshold",
+        "--threshold ODD=78%",
+    ] {
+        assert!(notes.contains(said), "{said}: {notes}");
+    }
+}
+
+#[test]
+fn files_of_two_moments_are_not_added_up() {
+    let bed = Bed::new();
+    let file = |name: &str, usd: u32| {
+        let row = format!("0x00000000000000000000000000000000000000a1,WBTC,1,{usd},0.80,USDC,40000\n");
+        let content = format!("account,collateral,collateral_amount,collateral_usd,threshold,debt,debt_amount\n{row}");
+        bed.file(name, content).to_string_lossy().into_owned()
+    };
+    let (then, near, now) = (file("then.csv", 50_000), file("near.csv", 60_900), file("now.csv", 60_000));
+    let report = bed.json(&["map", "BTC", "--positions", &now, "--positions", &near, "--step", "5%"]);
+    assert_eq!(row(table(&report, "levels"), "48000.00000000")["accounts"], 2);
+    let ran = bed.run(&["map", "BTC", "--positions", &now, "--positions", &then]);
+    let expected = "then.csv has BTC at $50,000, and now.csv has BTC at $60,000: more than 2 % apart";
+    assert!(ran.code == Some(1) && ran.err.contains(expected), "{ran:?}");
+}
+
 #[test]
 fn what_is_not_understood_says_what_to_do() {
     let bed = Bed::new();

@@ -10,18 +10,15 @@ use protocol::venue::Side;
 use super::estimated::{Banded, Model, place};
 use super::grid::Grid;
 use super::measured::{Measured, Others};
-use crate::map::{
-    self, Assumption, Assumptions, Band, Class, Coverage, Label, Levels, Quantity, Series, Unit, from_float,
-};
+use crate::map::{Assumption, Assumptions, Band, Class, Coverage, Label, Levels, Quantity, Series, Unit, from_float};
 
 /// What an estimated model says: notional in US dollars at the levels' own prices, on either side in all, with the band of
-/// leverages, and by leverage.
+/// leverages, and by leverage; see [`ahead`].
 #[must_use]
 pub fn estimated(model: &Model, levels: &Levels, venue: &Arc<str>, at: TimeUs) -> Vec<Series> {
     let mut series = Vec::new();
     for side in [Side::Long, Side::Short] {
-        let by_bucket: Vec<Vec<f64>> =
-            levels.prices().iter().map(|price| reached(model, side, float(*price))).collect();
+        let by_bucket = ahead(model, side, levels);
         let banded: Vec<Banded> = by_bucket.iter().map(|values| model.assumptions().band(values)).collect();
         let pick = |pick: fn(&Banded) -> f64| banded.iter().map(|each| from_float(pick(each))).collect();
         let mut whole = one(venue, side, None, Standing::Estimated, at, pick(|each| each.mid));
@@ -35,7 +32,20 @@ pub fn estimated(model: &Model, levels: &Levels, venue: &Arc<str>, at: TimeUs) -
     series
 }
 
-/// What of a side a straight move from the mark to a level reaches, by bucket: nothing on its other side.
+/// What of a side a straight move from today's price to each level reaches, by level and bucket, as if all open interest were
+/// in the bucket. Where the model ends at another price than today's, what lies between the two is not counted: the price has
+/// passed it.
+#[must_use]
+pub fn ahead(model: &Model, side: Side, levels: &Levels) -> Vec<Vec<f64>> {
+    let passed = reached(model, side, float(levels.today()));
+    let beyond = |price: &Usd8| -> Vec<f64> {
+        let all = reached(model, side, float(*price));
+        all.iter().zip(&passed).map(|(all, passed)| (all - passed).max(0.0)).collect()
+    };
+    levels.prices().iter().map(beyond).collect()
+}
+
+/// What of a side a straight move from the model's mark to a price reaches, by bucket: nothing on its other side.
 fn reached(model: &Model, side: Side, price: f64) -> Vec<f64> {
     let is_ahead = model.mark().is_some_and(|mark| match side {
         Side::Long => price < mark,
@@ -126,6 +136,11 @@ pub fn measured_coverage(measured: &Measured, open_interest: Option<f64>, venue:
             blind_spots.push(format!("{} longs and {} shorts {what}.", counts[0], counts[1]).into());
         }
     }
+    if measured.beyond != [0.0; 2] {
+        let [long, short] = measured.beyond;
+        let says = format!("Coins too far from the price to be on the map: {long:.4} of longs, {short:.4} of shorts.");
+        blind_spots.push(says.into());
+    }
     Coverage {
         of: venue.clone(),
         share: shares.map(|[long, short]| f64::midpoint(long, short)),
@@ -155,10 +170,6 @@ fn one(
     at: TimeUs,
     values: Vec<Option<i128>>,
 ) -> Series {
-    let side = match side {
-        Side::Long => map::Side::Long,
-        Side::Short => map::Side::Short,
-    };
     Series {
         label: Label {
             market: Some(venue.clone()),
@@ -202,8 +213,8 @@ mod tests {
         value.unwrap() as f64 / 1e8
     }
 
-    #[test]
-    fn series_are_what_is_reached_and_sum_over_leverages() {
+    /// Eight coins opened at 100, a quarter of them at 50x.
+    fn opened() -> Model {
         let bucket = |leverage, share| Bucket::flat(leverage, share, 0.005, 0.0);
         let assumptions = super::super::estimated::Assumptions {
             source: "test".to_owned(),
@@ -232,6 +243,12 @@ mod tests {
             };
             model.apply(&candle).unwrap();
         }
+        model
+    }
+
+    #[test]
+    fn series_are_what_is_reached_and_sum_over_leverages() {
+        let model = opened();
         let levels = levels();
         let series = estimated(&model, &levels, &"venue".into(), TimeUs(0));
         assert_eq!(series.len(), 6);
@@ -254,6 +271,30 @@ mod tests {
     }
 
     #[test]
+    fn what_the_price_has_passed_is_not_to_come() {
+        let model = opened();
+        // The model ends at 100. Its 50x longs stand at 98.49 and its 10x ones at 90.45; shorts at 101.49 and 109.45.
+        for (today, side, long, expected) in [
+            (100, Side::Long, 90, 2.0 * 98.49 + 6.0 * 90.45),
+            (97, Side::Long, 90, 6.0 * 90.45),
+            (97, Side::Long, 96, 0.0),
+            // Above today's price and below the mark.
+            (97, Side::Long, 98, 0.0),
+            (97, Side::Short, 110, 2.0 * 101.49 + 6.0 * 109.45),
+            (104, Side::Short, 110, 6.0 * 109.45),
+            (104, Side::Short, 103, 0.0),
+            (104, Side::Long, 98, 2.0 * 98.49),
+            (89, Side::Long, 80, 0.0),
+        ] {
+            let at = Levels::new(Usd8(today * 100_000_000), vec![Usd8(long * 100_000_000)]).unwrap();
+            let found = estimated(&model, &at, &"venue".into(), TimeUs(0));
+            let whole = found.iter().find(|one| one.label.side == Some(side) && one.band.is_some()).unwrap();
+            assert!((usd(whole.values[0]) - expected).abs() < 0.5, "{today} {side:?} {long}: {whole:?}");
+            assert_eq!(whole.now, Some(0));
+        }
+    }
+
+    #[test]
     fn measured_positions_stand_on_the_same_axis() {
         let grid = Grid::new(50.0, 200.0, 4_000).unwrap();
         let reaches = [Ok(Reach::Below(protocol::Decimal::from(95))), Ok(Reach::Above(protocol::Decimal::from(103)))];
@@ -267,5 +308,8 @@ mod tests {
         assert!((at(1, 104) - 309.0).abs() < 0.2 && at(1, 102) == 0.0);
         assert_eq!(measured_coverage(&seen, Some(10.0), &"venue".into()).share, Some(0.25));
         assert_eq!(measured_coverage(&seen, None, &"venue".into()).share, None);
+        let far = [(Side::Long, 1.5, Ok(Reach::Below(protocol::Decimal::from(7))))];
+        let said = measured_coverage(&Measured::new(&grid, far), None, &"venue".into()).blind_spots;
+        assert_eq!(*said[0], *"Coins too far from the price to be on the map: 1.5000 of longs, 0.0000 of shorts.");
     }
 }

@@ -26,6 +26,9 @@ use crate::text;
 /// What everybody takes for a dollar.
 const DOLLARS: [&str; 10] = ["USDC", "USDT", "DAI", "USDS", "PYUSD", "RLUSD", "USDE", "LUSD", "GHO", "BUSD"];
 
+/// Tokens that a sentence names.
+const MOST_NAMED: usize = 3;
+
 /// What the user says of tokens, by their names in small letters.
 struct Said {
     prices: BTreeMap<String, Usd8>,
@@ -68,18 +71,16 @@ pub(super) fn lay(path: &std::path::Path, args: &args::Map, group: &Group) -> an
     if let Some((row, why)) = &read.first_reject {
         notes.push(format!("The first that cannot is row {row}, which {}.", text::printable(why)));
     }
-    let mut accounts = accounts(&read, &said, group)?;
-    let before = accounts.held.len();
-    accounts.held.retain(|_, held| held.values().any(|[supplied, _]| *supplied > 0));
-    let bare = before - accounts.held.len();
-    let anchor = said.anchor(group, &accounts)?;
-    let laid = market(path, args, group, &accounts, &said, anchor)?;
-    if bare > 0 {
+    let prices = Prices::of(&read, &said, group)?;
+    let accounts = accounts(&read, &said, &prices)?;
+    let laid = market(path, args, &accounts, &prices)?;
+    if accounts.bare > 0 {
         notes.push(format!(
             "{} accounts owe something and hold nothing that the file names; they are left out.",
-            text::count(bare as u64)
+            text::count(accounts.bare)
         ));
     }
+    notes.extend(without_terms(&accounts.without_terms));
     if accounts.differing > 0 {
         notes.push(format!(
             "{} amounts stand in several rows of one account and differ; the largest was taken.",
@@ -110,64 +111,108 @@ fn bps(text: &str) -> Option<u16> {
     u16::try_from(units / 1_000_000).ok().filter(|bps| *bps <= 10_000)
 }
 
-/// What accounts hold and owe, in `10^-8` tokens.
+/// What one account holds and owes.
+#[derive(Default)]
+struct Held {
+    /// In `10^-8` tokens.
+    amounts: BTreeMap<Kind, [u128; 2]>,
+    /// Whether it holds, and owes, what the file values in dollars alone and nobody prices.
+    is_unknown: [bool; 2],
+}
+
+impl Held {
+    /// Whether it holds something (0), or owes something (1).
+    fn has(&self, which: usize) -> bool {
+        self.is_unknown[which] || self.amounts.values().any(|amounts| amounts[which] > 0)
+    }
+}
+
+/// Accounts that hold something whose amounts are known.
 #[derive(Default)]
 struct Accounts {
-    held: BTreeMap<(String, Address), BTreeMap<Kind, [u128; 2]>>,
-    /// By token: the largest value of a row, and dollars per token there.
-    usd: BTreeMap<String, (Usd8, Usd8)>,
+    held: BTreeMap<(String, Address), Held>,
+    /// Those that owe something and hold nothing.
+    bare: u64,
+    /// Those that owe something, and of which an amount is not known.
+    unvalued: u64,
     standing: Option<Standing>,
     differing: u64,
     /// Collateral whose threshold nobody says.
     without_terms: BTreeMap<String, u64>,
 }
 
-fn accounts(read: &Read, said: &Said, group: &Group) -> anyhow::Result<Accounts> {
+fn accounts(read: &Read, said: &Said, prices: &Prices<'_>) -> anyhow::Result<Accounts> {
     let mut all = Accounts::default();
     for row in &read.rows {
         let standing = row.standing.as_deref().and_then(Standing::from_word).unwrap_or(Standing::Imported);
         all.standing = Some(all.standing.map_or(standing, |other| other.max(standing)).max(Standing::Imported));
         let key = (row.market.clone().unwrap_or_default(), row.account);
         let mut legs = Vec::new();
-        let collateral = row.collateral.as_ref().map(|side| (side, said.units(side)));
+        let collateral = row.collateral.as_ref().map(|side| (side, prices.units(side)));
         if let Some((side, units)) = collateral.filter(|(_, units)| *units != Some(0)) {
             let terms = said.terms(side);
             if terms.is_none() {
                 *all.without_terms.entry(side.symbol.clone()).or_default() += 1;
             }
-            legs.push((Kind { symbol: side.symbol.clone(), terms: Some(terms.unwrap_or((0, 0))) }, 0, side, units));
+            legs.push((Kind { symbol: side.symbol.clone(), terms: Some(terms.unwrap_or((0, 0))) }, 0, units));
         }
-        let debt = |side: &Side| (Kind { symbol: side.symbol.clone(), terms: None }, said.units(side));
-        legs.extend(row.debt.as_ref().map(|side| (debt(side).0, 1, side, debt(side).1)));
+        let debt = |side: &Side| (Kind { symbol: side.symbol.clone(), terms: None }, 1, prices.units(side));
+        legs.extend(row.debt.as_ref().map(debt));
         let held = all.held.entry(key).or_default();
-        for (kind, which, side, units) in legs {
-            // A value alone, of a token whose price nobody says, is too much to be known: its account is left out.
-            let units = units.unwrap_or(u128::MAX);
-            if let Some(found) = unit_price(side) {
-                let largest = all.usd.entry(side.symbol.to_ascii_lowercase()).or_insert(found);
-                *largest = found.max(*largest);
-            }
-            let amount = &mut held.entry(kind).or_default()[which];
+        for (kind, which, units) in legs {
+            let Some(units) = units else {
+                held.is_unknown[which] = true;
+                continue;
+            };
+            let amount = &mut held.amounts.entry(kind).or_default()[which];
             if *amount != 0 && *amount != units {
                 all.differing += 1;
             }
             *amount = units.max(*amount);
         }
     }
-    if let Some((symbol, rows)) = all.without_terms.iter().find(|(symbol, _)| group.holds(symbol)) {
+    if let Some((symbol, rows)) = all.without_terms.iter().find(|(symbol, _)| prices.group.holds(symbol)) {
         let symbol = text::printable(symbol);
         bail!(
             "{rows} rows hold {symbol} and say no liquidation threshold; give it with --threshold {symbol}=78%, or name its \
              column with --map threshold=COLUMN"
         );
     }
-    Ok(all)
+    let (mut bare, mut unvalued) = (0, 0);
+    all.held.retain(|_, held| {
+        let (holds, is_known) = (held.has(0), held.is_unknown == [false; 2]);
+        bare += u64::from(!holds && held.has(1));
+        unvalued += u64::from(holds && !is_known && held.has(1));
+        holds && is_known
+    });
+    Ok(Accounts { bare, unvalued, ..all })
+}
+
+/// That collateral counts as nothing because nobody says its threshold.
+fn without_terms(rows: &BTreeMap<String, u64>) -> Option<String> {
+    let (symbol, _) = rows.first_key_value()?;
+    let all: u64 = rows.values().sum();
+    let mut named: Vec<String> = rows.keys().take(MOST_NAMED).map(|symbol| text::printable(symbol)).collect();
+    if rows.len() > MOST_NAMED {
+        named.push(format!("{} more", rows.len() - MOST_NAMED));
+    }
+    Some(format!(
+        "{} rows hold {} and say no liquidation threshold: it secures nothing on the map, and their accounts look nearer than \
+         they are; give it with --threshold {}=78%.",
+        text::count(all),
+        named.join(", "),
+        text::printable(symbol)
+    ))
 }
 
 impl Accounts {
+    fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.held.values().flat_map(|held| held.amounts.keys())
+    }
+
     /// Whether every collateral's bonus is said.
     fn knows_bonus(&self) -> bool {
-        self.held.values().flat_map(BTreeMap::keys).all(|kind| kind.terms.is_none_or(|(_, bonus)| bonus > 0))
+        self.kinds().all(|kind| kind.terms.is_none_or(|(_, bonus)| bonus > 0))
     }
 }
 
@@ -179,43 +224,62 @@ fn unit_price(side: &Side) -> Option<(Usd8, Usd8)> {
 }
 
 impl Said {
-    /// How much, in `10^-8` tokens; from its value where the file says no more and the price is known.
-    fn units(&self, side: &Side) -> Option<u128> {
-        if let Some(units) = side.amount {
-            return Some(units);
-        }
-        let name = side.symbol.to_ascii_lowercase();
-        let is_dollar = DOLLARS.iter().any(|dollar| dollar.eq_ignore_ascii_case(&name));
-        let Usd8(price) = self.prices.get(&name).copied().or(is_dollar.then_some(Usd8(100_000_000)))?;
-        u128::try_from(side.usd?.0.checked_mul(100_000_000)?.checked_div(price)?).ok()
-    }
-
     fn terms(&self, side: &Side) -> Option<(u16, u16)> {
         let name = side.symbol.to_ascii_lowercase();
         let threshold = self.thresholds.get(&name).copied().or(side.threshold_bps)?;
         let bonus = self.bonuses.get(&name).copied().or(side.bonus_bps).unwrap_or(0);
         Some((threshold, bonus))
     }
+}
 
-    /// The asset's price: as said of it or of what is it, else as the rows value that.
-    fn anchor(&self, group: &Group, accounts: &Accounts) -> anyhow::Result<Usd8> {
+/// What tokens cost.
+struct Prices<'a> {
+    said: &'a Said,
+    group: &'a Group,
+    /// By token: the largest value of a row, and dollars per token there.
+    valued: BTreeMap<String, (Usd8, Usd8)>,
+    /// The asset's price.
+    anchor: Usd8,
+}
+
+impl<'a> Prices<'a> {
+    /// The asset's price is as said of it or of what is it, else as the rows value that.
+    fn of(read: &Read, said: &'a Said, group: &'a Group) -> anyhow::Result<Self> {
+        let mut valued: BTreeMap<String, (Usd8, Usd8)> = BTreeMap::new();
+        for side in read.rows.iter().flat_map(|row| row.collateral.iter().chain(&row.debt)) {
+            if let Some(found) = unit_price(side) {
+                let largest = valued.entry(side.symbol.to_ascii_lowercase()).or_insert(found);
+                *largest = found.max(*largest);
+            }
+        }
         let names = || std::iter::once(&group.asset).chain(&group.price).map(|name| name.to_ascii_lowercase());
-        let said = names().find_map(|name| self.prices.get(&name).copied());
-        let price = said.or_else(|| names().find_map(|name| accounts.usd.get(&name).map(|(_, price)| *price)));
-        price.with_context(|| {
+        let price = names().find_map(|name| said.prices.get(&name).copied());
+        let price = price.or_else(|| names().find_map(|name| valued.get(&name).map(|(_, price)| *price)));
+        let anchor = price.with_context(|| {
             let asset = text::printable(&group.asset);
             format!("the file does not say what {asset} costs; give it with --price {asset}=DOLLARS")
-        })
+        })?;
+        Ok(Self { said, group, valued, anchor })
     }
 
-    /// A token's price: as said, the asset's where it is the asset, as rows value it, a dollar where it is one.
-    fn price(&self, symbol: &str, group: &Group, accounts: &Accounts, anchor: Usd8) -> Option<Usd8> {
+    /// A token's price: as said, as rows value it, the asset's where it is the asset, a dollar where it is one.
+    fn price(&self, symbol: &str) -> Option<Usd8> {
         let name = symbol.to_ascii_lowercase();
-        let is_asset = group.price.iter().any(|price| price.eq_ignore_ascii_case(symbol));
+        let is_asset = self.group.price.iter().any(|price| price.eq_ignore_ascii_case(symbol));
         let is_dollar = DOLLARS.iter().any(|dollar| dollar.eq_ignore_ascii_case(symbol));
-        let said = self.prices.get(&name).copied();
-        let valued = said.or_else(|| accounts.usd.get(&name).map(|(_, price)| *price));
-        valued.or(is_asset.then_some(anchor)).or(is_dollar.then_some(Usd8(100_000_000)))
+        let said = self.said.prices.get(&name).copied();
+        let valued = said.or_else(|| self.valued.get(&name).map(|(_, price)| *price));
+        valued.or(is_asset.then_some(self.anchor)).or(is_dollar.then_some(Usd8(100_000_000)))
+    }
+
+    /// How much, in `10^-8` tokens; from its value where the file says no more and the price is known.
+    fn units(&self, side: &Side) -> Option<u128> {
+        if side.amount.is_some() {
+            return side.amount;
+        }
+        let Usd8(usd) = side.usd?;
+        let price = if usd == 0 { 1 } else { self.price(&side.symbol)?.0 };
+        u128::try_from(usd.checked_mul(100_000_000)?.checked_div(price)?).ok()
     }
 }
 
@@ -228,17 +292,15 @@ struct WithPrices {
 fn market(
     path: &std::path::Path,
     args: &args::Map,
-    group: &Group,
     accounts: &Accounts,
-    said: &Said,
-    anchor: Usd8,
+    prices: &Prices<'_>,
 ) -> anyhow::Result<WithPrices> {
-    let kinds: std::collections::BTreeSet<&Kind> = accounts.held.values().flat_map(BTreeMap::keys).collect();
+    let kinds: std::collections::BTreeSet<&Kind> = accounts.kinds().collect();
     if kinds.len() > usize::from(MAX_RESERVES) {
         bail!("{}: {} tokens and terms are more than the {MAX_RESERVES} of a market", path.display(), kinds.len());
     }
     let ids: BTreeMap<&Kind, ReserveId> = kinds.iter().copied().zip((0..).map(ReserveId)).collect();
-    let price = |kind: &Kind| said.price(&kind.symbol, group, accounts, anchor);
+    let price = |kind: &Kind| prices.price(&kind.symbol);
     let to_units = |kind: &&Kind| price(kind).and_then(|usd| u128::try_from(usd.0).ok()).map_or(U256::ZERO, U256::from);
     let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let market = Market {
@@ -250,16 +312,16 @@ fn market(
         block: Block { now: args.moment()?, prices: kinds.iter().map(to_units).collect(), ..Block::default() },
         dollar: U256::from(100_000_000_u64),
         group: Moving {
-            members: ids.iter().filter(|(kind, _)| group.holds(&kind.symbol)).map(|(_, id)| *id).collect(),
+            members: ids.iter().filter(|(kind, _)| prices.group.holds(&kind.symbol)).map(|(_, id)| *id).collect(),
             base_moves: false,
         },
-        anchor,
+        anchor: prices.anchor,
         standing: accounts.standing.unwrap_or(Standing::Imported),
         knows: Knows { bonus: accounts.knows_bonus(), fee: false },
     };
     let mut of_market: BTreeMap<&str, Vec<(u32, Vec<Leg>)>> = BTreeMap::new();
     for (id, ((name, _), held)) in (0_u32..).zip(&accounts.held) {
-        of_market.entry(name).or_default().push((id, legs(held, &ids)));
+        of_market.entry(name).or_default().push((id, legs(&held.amounts, &ids)));
     }
     let index = |(name, people): (&str, Vec<(u32, Vec<Leg>)>)| {
         let name = if name.is_empty() { market.name.clone() } else { text::printable(name).into() };
@@ -272,7 +334,8 @@ fn market(
         addresses: (0_u32..).zip(accounts.held.keys().map(|(_, account)| *account)).collect(),
         symbols: kinds.iter().map(|kind| text::printable(&kind.symbol)).collect(),
         notes: Vec::new(),
-        unvalued: 0,
+        unvalued: accounts.unvalued,
+        bare: accounts.bare,
         blind_spots: Vec::new(),
     };
     let prices = kinds.iter().filter_map(|kind| Some((text::printable(&kind.symbol), price(kind)?))).collect();

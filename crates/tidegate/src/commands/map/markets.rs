@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use engine::book::accounts::Person;
 use engine::map::defi::{Group as Moving, Holder, Index, Knows, Market};
 use protocol::aave::account::Leg;
@@ -46,7 +46,7 @@ pub(super) fn lay(archive: &Path, name: &str, block: Option<u64>, group: &Group)
     if members.is_empty() {
         bail!("{name} lists nothing that moves with {}", text::printable(&group.asset));
     }
-    let dollar = dollar(&market)?;
+    let Dollar { price: dollar, taken } = dollar(&market)?;
     let base_moves = group.is_ether && !market.definition.base_is_usd;
     let Some(anchor) = anchor(&market, group, dollar) else {
         bail!(
@@ -54,7 +54,9 @@ pub(super) fn lay(archive: &Path, name: &str, block: Option<u64>, group: &Group)
             text::printable(&group.asset)
         );
     };
-    let whole = if market.is_whole { Standing::Exact } else { Standing::Observed };
+    // What a dollar costs is known only as the price of a coin that is taken for one.
+    let is_exact = market.is_whole && taken.is_none();
+    let whole = if is_exact { Standing::Exact } else { Standing::Observed };
     let on_axis = Market {
         name: name.into(),
         chain: Some(market.definition.chain),
@@ -86,7 +88,9 @@ pub(super) fn lay(archive: &Path, name: &str, block: Option<u64>, group: &Group)
         text::usd(anchor),
         members.iter().map(|id| market.symbols[usize::from(id.0)].as_str()).collect::<Vec<_>>().join(", "),
     )];
-    notes.extend(market.notes());
+    // The first says in which currency the market counts, and the map counts in dollars.
+    notes.extend(market.notes().into_iter().skip(usize::from(taken.is_some())));
+    notes.extend(taken.map(|coin| taken_for_a_dollar(name, coin)));
     let symbols = market.symbols.clone();
     let indexes = people
         .into_iter()
@@ -96,7 +100,7 @@ pub(super) fn lay(archive: &Path, name: &str, block: Option<u64>, group: &Group)
         })
         .collect();
     let source = market.name.to_string();
-    Ok(Laid { source, indexes, addresses, symbols, notes, unvalued: without_legs, blind_spots: Vec::new() })
+    Ok(Laid { source, indexes, addresses, symbols, notes, unvalued: without_legs, bare: 0, blind_spots: Vec::new() })
 }
 
 /// Whether a token is of the group: by its symbol, or by the address that the user gave.
@@ -108,19 +112,39 @@ fn owes(person: &Person) -> bool {
     person.stable.is_some() || person.holdings.iter().any(|held| held.borrowed != 0)
 }
 
-/// What a dollar costs in the market's prices.
-fn dollar(market: &Priced) -> anyhow::Result<U256> {
+/// What a dollar costs in a market's prices.
+#[derive(Debug, PartialEq)]
+struct Dollar {
+    price: U256,
+    /// The coin whose price it is, where the market does not count in dollars.
+    taken: Option<&'static str>,
+}
+
+fn dollar(market: &Priced) -> anyhow::Result<Dollar> {
     if market.definition.base_is_usd {
-        return Ok(U256::from(market.definition.base_unit));
+        return Ok(Dollar { price: U256::from(market.definition.base_unit), taken: None });
     }
-    let price = |name: &&str| {
-        let place = market.symbols.iter().position(|symbol| symbol == name)?;
-        market.block.prices.get(place).copied().filter(|price| !price.is_zero())
+    let found = coin(&market.symbols, &market.block.prices);
+    found.with_context(|| {
+        format!("{} does not count in dollars and has no price of USDC, USDT or DAI at this block", market.name)
+    })
+}
+
+/// The best known coin that is taken for a dollar and has a price.
+fn coin(symbols: &[String], prices: &[U256]) -> Option<Dollar> {
+    let price = |name: &'static str| {
+        let place = symbols.iter().position(|symbol| symbol == name)?;
+        let price = prices.get(place).copied().filter(|price| !price.is_zero())?;
+        Some(Dollar { price, taken: Some(name) })
     };
-    match DOLLARS.iter().find_map(price) {
-        Some(price) => Ok(price),
-        None => bail!("{} does not count in dollars and has no price of USDC, USDT or DAI at this block", market.name),
-    }
+    DOLLARS.into_iter().find_map(price)
+}
+
+fn taken_for_a_dollar(market: &str, coin: &str) -> String {
+    format!(
+        "{market} counts in ether, and a {coin} at its own oracle's price is taken for a dollar: who can be liquidated is the \
+         contract's answer, and figures in dollars are off by what {coin} is off a dollar."
+    )
 }
 
 /// The asset's price in dollars, as the market's oracle has it.
@@ -138,4 +162,25 @@ fn anchor(market: &Priced, group: &Group, dollar: U256) -> Option<Usd8> {
     let price = group.price.iter().find_map(price)?;
     let usd = price.checked_mul(U256::from(100_000_000_u64))?.checked_div(dollar)?;
     i128::try_from(u128::try_from(usd).ok()?).ok().filter(|usd| *usd > 0).map(Usd8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dollar_is_the_best_known_coin_that_has_a_price() {
+        let symbols = ["WETH", "DAI", "USDT", "USDC"].map(str::to_owned);
+        for (prices, expected) in [
+            ([9, 3, 2, 1], Some((1, "USDC"))),
+            ([9, 3, 2, 0], Some((2, "USDT"))),
+            ([9, 3, 0, 0], Some((3, "DAI"))),
+            ([9, 0, 0, 0], None),
+        ] {
+            let expected = expected.map(|(price, coin)| Dollar { price: U256::from(price), taken: Some(coin) });
+            assert_eq!(coin(&symbols, &prices.map(U256::from)), expected, "{prices:?}");
+        }
+        assert_eq!(coin(&symbols, &[]), None);
+        assert!(taken_for_a_dollar("ethereum-v2", "DAI").contains("a DAI at its own"));
+    }
 }

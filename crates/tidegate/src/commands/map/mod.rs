@@ -32,6 +32,9 @@ use crate::text;
 /// Basis points of one.
 const BPS: i128 = 10_000;
 
+/// Sources whose prices of the asset differ by more basis points than these are not added up.
+const MOST_APART: u128 = 200;
+
 /// One source on the axis.
 struct Laid {
     /// What it is called.
@@ -44,10 +47,35 @@ struct Laid {
     symbols: Vec<String>,
     /// What must be known about it.
     notes: Vec<String>,
-    /// Accounts that owe something and are not on the axis, besides those the indexes count.
+    /// Accounts that owe something and are left out because of what they hold or owe, besides those the indexes count.
     unvalued: u64,
+    /// Accounts that owe something and of which nothing is known to be held.
+    bare: u64,
     /// What is not in it.
     blind_spots: Vec<Arc<str>>,
+}
+
+impl Laid {
+    /// Its own price of the asset.
+    fn anchor(&self) -> Option<Usd8> {
+        self.indexes.first().map(Index::anchor)
+    }
+
+    /// Its block's second; zero where nobody says.
+    fn time(&self) -> u64 {
+        self.indexes.first().map_or(0, |index| index.market().block.now)
+    }
+
+    /// Accounts that owe something and cannot be valued.
+    fn left_out(&self) -> u64 {
+        self.unvalued + self.indexes.iter().map(|index| index.unvalued() as u64).sum::<u64>()
+    }
+
+    /// Whether figures of both go into one total.
+    fn is_added_to(&self, other: &Self) -> bool {
+        let standing = |index: &Index| index.market().standing;
+        self.indexes.iter().any(|one| other.indexes.iter().any(|other| standing(one) == standing(other)))
+    }
 }
 
 /// A map, or what is asked about maps.
@@ -125,14 +153,16 @@ fn lay(archive: &Path, args: &args::Map, group: &Group) -> anyhow::Result<(Vec<L
     for path in &args.positions {
         laid.push(files::lay(path, args, group)?);
     }
+    let is_named = !args.market.is_empty() || !args.positions.is_empty();
+    let laid = around_one_price(laid, is_named, group, &mut notes)?;
     for laid in &laid {
         notes.extend(laid.notes.iter().cloned());
-        let left_out = laid.unvalued + laid.indexes.iter().map(|index| index.unvalued() as u64).sum::<u64>();
+        let left_out = laid.left_out();
         if left_out > 0 {
             notes.push(format!(
                 "{} accounts of {} owe something and are left out: they hold or owe what has no known price, or more than can be.",
                 text::count(left_out),
-text::printable(&laid.source)
+                text::printable(&laid.source)
             ));
         }
     }
@@ -140,6 +170,51 @@ text::printable(&laid.source)
     let mut seen = std::collections::BTreeSet::new();
     notes.retain(|note| seen.insert(note.clone()));
     Ok((laid, notes))
+}
+
+/// The sources with the newest first, around whose price of the asset the axis is. One with another price is of another moment
+/// or oracle, and its figures are not added to those of the first: it is passed over, or refused where the user named it.
+fn around_one_price(
+    mut laid: Vec<Laid>,
+    is_named: bool,
+    group: &Group,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<Vec<Laid>> {
+    laid.sort_by_key(|laid| std::cmp::Reverse(laid.time()));
+    let asset = text::printable(&group.asset);
+    let has = |laid: &Laid, anchor| format!("{} has {asset} at {}", text::printable(&laid.source), text::usd(anchor));
+    let mut kept: Vec<Laid> = Vec::new();
+    for one in laid {
+        let apart = kept.iter().find_map(|other| {
+            let (own, others) = (one.anchor()?, other.anchor()?);
+            let says = || format!("{}, and {}", has(&one, own), has(other, others));
+            is_apart(own, others).then(|| (says(), one.is_added_to(other)))
+        });
+        match apart {
+            Some((says, _)) if !is_named => {
+                notes.push(format!("Not on the map: {says}; map it by itself with --market {}.", one.source));
+                continue;
+            }
+            Some((says, true)) => {
+                bail!(
+                    "{says}: more than 2 % apart they are not of one moment, and no total of them is one; map them apart"
+                )
+            }
+            Some((says, false)) => {
+                notes.push(format!(
+                    "{says}: the axis is around the newest price, and what a move adds is against each own."
+                ));
+            }
+            None => {}
+        }
+        kept.push(one);
+    }
+    Ok(kept)
+}
+
+/// Whether two prices of one asset are more than [`MOST_APART`] from each other.
+fn is_apart(Usd8(one): Usd8, Usd8(other): Usd8) -> bool {
+    one.abs_diff(other).saturating_mul(BPS.unsigned_abs()) > one.min(other).unsigned_abs().saturating_mul(MOST_APART)
 }
 
 /// That nothing is on the axis, and why.
@@ -156,8 +231,7 @@ fn nothing(archive: &Path, group: &Group, notes: &[String], venues: &[String]) -
 #[expect(clippy::cast_precision_loss, reason = "a share for eyes")]
 fn coverage(laid: &Laid) -> Coverage {
     let seen: usize = laid.indexes.iter().map(Index::len).sum();
-    let left_out = laid.unvalued + laid.indexes.iter().map(|index| index.unvalued() as u64).sum::<u64>();
-    let all = seen as u64 + left_out;
+    let all = seen as u64 + laid.left_out() + laid.bare;
     Coverage {
         of: laid.source.as_str().into(),
         share: (all > 0).then(|| seen as f64 / all as f64),
@@ -256,6 +330,14 @@ impl args::Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prices_of_two_moments_are_apart() {
+        for (one, other, expected) in [(100, 100, false), (100, 102, false), (100, 103, true), (103, 100, true)] {
+            assert_eq!(is_apart(Usd8(one), Usd8(other)), expected, "{one} {other}");
+        }
+        assert!(!is_apart(Usd8(i128::MAX), Usd8(i128::MAX)) && is_apart(Usd8(1), Usd8(i128::MAX)));
+    }
 
     #[test]
     fn changes_are_basis_points_or_nothing() {

@@ -88,7 +88,7 @@ fn named(label: &Label, by: MapBy) -> Value {
 pub(super) fn class(class: Class) -> String {
     match class {
         Class::Debt(class) => class.word().to_owned(),
-        Class::Leverage(hundredths) => format!("up to {}x", hundredths / 100),
+        Class::Leverage(hundredths) => format!("{}x", f64::from(hundredths) / 100.0),
     }
 }
 

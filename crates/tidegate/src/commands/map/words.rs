@@ -22,7 +22,6 @@ pub(super) fn summary(map: &Map) -> Vec<String> {
 fn of_standing(map: &Map, standing: Standing) -> Vec<String> {
     let total = |quantity| find(map, standing, &Label::default(), quantity);
     let Some(debt) = total(Quantity::Debt) else { return Vec::new() };
-    let asset = text::printable(&map.asset);
     let mut sentences = Vec::new();
     if let (Some(accounts), Some(owed)) = (total(Quantity::Accounts).and_then(|series| series.now), debt.now) {
         let seems = if standing == Standing::Imported && owed > 0 {
@@ -38,47 +37,46 @@ fn of_standing(map: &Map, standing: Standing) -> Vec<String> {
     }
     for wanted in MOVES {
         let Some(at) = level(map, wanted) else { continue };
-        let price = map.levels.prices()[at];
-        let value = |quantity| total(quantity).and_then(|series| series.values.get(at).copied().flatten());
-        let Some(owed) = value(Quantity::Debt) else {
-            sentences.push(format!("At {} not everything can be valued ({standing}).", text::usd(price)));
-            continue;
-        };
-        let direction = if wanted < 0 { "fall" } else { "rise" };
-        let change = text::percent(share(map.levels.distance(price)));
-        let more = owed.checked_sub(debt.now.unwrap_or(0)).filter(|more| *more > 0);
-        let Some(more) = more else {
-            sentences.push(format!(
-                "A {direction} of {asset} to {} ({change}) makes no more debt liquidatable ({standing}).",
-                text::usd(price)
-            ));
-            continue;
-        };
-        let mut sentence = format!(
-            "A {direction} of {asset} to {} ({change}) makes {} more debt liquidatable{}",
-            text::usd(price),
-            money(more),
-            places(map, standing, at)
-        );
-        if let Some(collateral) = value(Quantity::Collateral) {
-            sentence.push_str(&format!("; then {} of collateral in {asset} is at stake", money(collateral)));
-        }
-        if let Some(repaid) = value(Quantity::Repayable) {
-            sentence.push_str(&format!(", first calls could repay {}", money(repaid)));
-        }
-        if let Some(bonus) = value(Quantity::Bonus) {
-            sentence.push_str(&format!(" for a bonus of {}", money(bonus)));
-        }
-        if let (Some(fee), Some(left)) = (value(Quantity::ProtocolFee), value(Quantity::Recapturable)) {
-            sentence.push_str(&format!(
-                ", of which the protocol takes {}, and an auction of the price update could recapture {} at most",
-                money(fee),
-                money(left)
-            ));
-        }
-        sentences.push(format!("{sentence} ({standing})."));
+        sentences.push(of_move(map, standing, at));
     }
     sentences
+}
+
+/// What a move to a level adds to what can be liquidated today.
+fn of_move(map: &Map, standing: Standing, at: usize) -> String {
+    let price = map.levels.prices()[at];
+    let (asset, to) = (text::printable(&map.asset), text::usd(price));
+    // Both ends must be known: a total beside an increment would be read as one.
+    let change = |quantity| {
+        let series = find(map, standing, &Label::default(), quantity)?;
+        series.values.get(at).copied().flatten()?.checked_sub(series.now?)
+    };
+    let Some(owed) = change(Quantity::Debt) else {
+        return format!("At {to} not everything can be valued ({standing}).");
+    };
+    let direction = if price < map.levels.today() { "fall" } else { "rise" };
+    let of = format!("A {direction} of {asset} to {to} ({})", text::percent(share(map.levels.distance(price))));
+    if owed <= 0 {
+        return format!("{of} makes no more debt liquidatable ({standing}).");
+    }
+    // A move that also makes accounts safe can bring debt and take something else away; of that nothing is said.
+    let more = |quantity| change(quantity).filter(|more| *more >= 0).map(money);
+    let mut sentence = format!("{of} makes {} more debt liquidatable{}", money(owed), places(map, standing, at));
+    if let Some(collateral) = more(Quantity::Collateral) {
+        sentence.push_str(&format!("; that puts {collateral} more of collateral in {asset} at stake"));
+    }
+    if let Some(repaid) = more(Quantity::Repayable) {
+        sentence.push_str(&format!("; first calls could repay {repaid} more"));
+        if let Some(bonus) = more(Quantity::Bonus) {
+            sentence.push_str(&format!(" for {bonus} more of bonus"));
+            if let (Some(fee), Some(left)) = (more(Quantity::ProtocolFee), more(Quantity::Recapturable)) {
+                sentence.push_str(&format!(
+                    ", of which the protocol takes {fee}, and an auction of the price update could recapture {left} at most"
+                ));
+            }
+        }
+    }
+    format!("{sentence} ({standing}).")
 }
 
 /// The level nearest to a move, if the axis reaches it.
@@ -128,4 +126,69 @@ fn share(bps: i128) -> f64 {
 
 fn money(usd8: i128) -> String {
     text::usd(Usd8(usd8))
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::map::{Assumptions, Levels, Unit};
+    use protocol::time::TimeUs;
+
+    use super::*;
+
+    /// A map with one level, 10 % down, and what is reached at it and today, in dollars.
+    fn map(figures: &[(Quantity, Option<i128>, i128)]) -> Map {
+        let usd = |dollars: i128| dollars * 100_000_000;
+        let series = figures.iter().map(|(quantity, now, then)| Series {
+            label: Label::default(),
+            quantity: *quantity,
+            unit: Unit::Usd,
+            standing: Standing::Exact,
+            at: TimeUs(0),
+            now: now.map(usd),
+            values: vec![Some(usd(*then))],
+            band: None,
+        });
+        Map {
+            asset: "BTC".into(),
+            levels: Levels::new(Usd8(usd(100)), vec![Usd8(usd(90))]).unwrap(),
+            series: series.collect(),
+            coverage: Vec::new(),
+            assumptions: Assumptions::default(),
+        }
+    }
+
+    #[test]
+    fn a_sentence_speaks_of_what_a_move_adds() {
+        let debt = (Quantity::Debt, Some(70), 100);
+        let collateral = (Quantity::Collateral, Some(80), 120);
+        let repaid = (Quantity::Repayable, Some(35), 50);
+        let bonus = (Quantity::Bonus, Some(4), 6);
+        let fee = (Quantity::ProtocolFee, Some(1), 2);
+        let left = (Quantity::Recapturable, Some(0), 1);
+        let begins = "A fall of BTC to $90.00 (-10.0 %) makes $30.00 more debt liquidatable";
+        for (figures, expected) in [
+            (
+                vec![debt, collateral, repaid, bonus, fee, left],
+                "; that puts $40.00 more of collateral in BTC at stake; first calls could repay $15.00 more for $2.00 more of \
+                 bonus, of which the protocol takes $1.00, and an auction of the price update could recapture $1.00 at most \
+                 (exact).",
+            ),
+            (
+                // What falls, or is not known today, is not spoken of, nor what rests on it.
+                vec![debt, (Quantity::Collateral, Some(121), 120), repaid, (Quantity::Bonus, Some(7), 6), fee, left],
+                "; first calls could repay $15.00 more (exact).",
+            ),
+            (vec![debt, (Quantity::Collateral, None, 120), bonus], " (exact)."),
+        ] {
+            assert_eq!(of_move(&map(&figures), Standing::Exact, 0), format!("{begins}{expected}"));
+        }
+        for (debt, expected) in [
+            ((Quantity::Debt, Some(100), 100), "makes no more debt liquidatable (exact)."),
+            ((Quantity::Debt, Some(101), 100), "makes no more debt liquidatable (exact)."),
+            ((Quantity::Debt, None, 100), "not everything can be valued (exact)."),
+        ] {
+            let said = of_move(&map(&[debt]), Standing::Exact, 0);
+            assert!(said.ends_with(expected), "{said}");
+        }
+    }
 }

@@ -291,7 +291,8 @@ impl Model {
             // The weights sum to one but for roundings.
             let off = |population: &Population| (population.total() - open_interest).abs();
             let off = self.populations.iter().flatten().map(off).fold(0.0, f64::max);
-            assert!(off <= TOLERANCE * open_interest.max(before), "a side sums to open interest, off by {off}");
+            let most = TOLERANCE * open_interest.max(before) + f64::MIN_POSITIVE;
+            assert!(off <= most, "a side sums to open interest, off by {off}");
         }
         self.last = Some(Last { time: candle.time, close: candle.close, open_interest });
     }

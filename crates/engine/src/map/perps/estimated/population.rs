@@ -43,6 +43,9 @@ pub(super) struct Flow {
     pub(super) fast_pace: f64,
 }
 
+/// Where less than this share of a side stays open, where it stood is not told from roundings of what has closed.
+const LEAST_LEFT: f64 = 1e-6;
+
 impl Population {
     pub(super) fn new(side: Side, ratio: f64, cells: usize) -> Self {
         Self {
@@ -101,8 +104,15 @@ impl Population {
 
     /// Closes and opens until the side sums to the open interest.
     pub(super) fn settle(&mut self, flow: &Flow, grid: &Grid) {
-        let short_of = flow.open_interest - self.total();
-        let transfer = flow.transfer.min(self.total());
+        let total = self.total();
+        if total > 0.0 && flow.open_interest <= total * LEAST_LEFT {
+            self.fast.empty();
+            self.slow.empty();
+            self.unplaced = flow.open_interest;
+            return;
+        }
+        let short_of = flow.open_interest - total;
+        let transfer = flow.transfer.min(total);
         self.close(transfer + (-short_of).max(0.0), flow.fast_pace);
         let opened = flow.open_interest - self.total();
         if opened > 0.0 {

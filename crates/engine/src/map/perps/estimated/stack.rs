@@ -45,6 +45,12 @@ impl Stack {
         self.total += coins;
     }
 
+    /// Takes all coins away.
+    pub(super) fn empty(&mut self) {
+        self.raw.fill(0.0);
+        (self.scale, self.total, self.beyond) = (1.0, 0.0, 0.0);
+    }
+
     /// Takes so many coins away, from every cell the same share. More than there are is all of them.
     pub(super) fn shrink_by(&mut self, coins: f64) {
         if coins <= 0.0 {
@@ -52,8 +58,7 @@ impl Stack {
         }
         let left = self.total - coins;
         if left <= self.total * 1e-12 {
-            self.raw.fill(0.0);
-            (self.scale, self.total, self.beyond) = (1.0, 0.0, 0.0);
+            self.empty();
             return;
         }
         self.scale *= left / self.total;

@@ -258,7 +258,7 @@ fn absurd_figures_do_no_harm() {
     let figures = [0.0, 5e-324, 1e-30, 1.0, 1e30, f64::MAX, f64::INFINITY, f64::NAN, -1.0];
     let mut model = model();
     let mut time = 0;
-    for open_interest in figures {
+    for open_interest in figures.into_iter().chain(figures.into_iter().rev()) {
         for price in figures {
             for turnover in figures {
                 time += 3_600;
@@ -276,6 +276,26 @@ fn absurd_figures_do_no_harm() {
         }
     }
     assert!(model.coverage().seen.taken > 100);
+}
+
+/// What is left of a huge open interest is less than the roundings of it.
+#[test]
+fn a_fall_of_open_interest_to_next_to_nothing_leaves_that() {
+    for huge in [2.87e28, 1e20, 1e12, 1e9] {
+        for rest in [8.09, huge * 1e-13, huge * 3e-12, huge * 1.1e-6, huge * 0.9e-6, 5e-324] {
+            // The fall comes in pieces whose weights sum to one but for roundings; then the price stands still.
+            for low in (0..40).map(|step| 100.0 - f64::from(step) * 0.173) {
+                let mut model = model();
+                for (time, open_interest) in (0..).zip([huge, rest, rest, rest * 1.5, rest]) {
+                    let candle = flat_candle(time * 3_600, 100.0, open_interest);
+                    let low = if time == 1 { low } else { 100.0 };
+                    model.apply(&Candle { low, ..candle }).unwrap();
+                }
+                let sum = model.mass(Side::Long).iter().sum::<f64>() + (1.0 - model.coverage().placed[0]) * rest;
+                assert!((sum / rest - 1.0).abs() < 1e-6 || rest < 1e-300, "{huge} {rest}: {sum}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -10,11 +10,10 @@ use anyhow::{Context as _, bail};
 use engine::map::perps::estimated::Model;
 use engine::map::perps::measured::{Measured, Others};
 use engine::map::perps::{Grid, series};
-use engine::map::{Assumption, Band, Class, Coverage, Levels, Map, Quantity, Series, from_float};
+use engine::map::{Assumption, Band, Class, Coverage, Levels, Map, Quantity, Series, Side, from_float};
 use protocol::amount::Usd8;
 use protocol::standing::Standing;
 use protocol::time::TimeUs;
-use protocol::venue::Side;
 
 use crate::args::{self, PerpOthers};
 use crate::perps::inputs::Source;
@@ -22,7 +21,7 @@ use crate::perps::seen::{self, Look};
 use crate::perps::{self, Origin, model};
 use crate::text;
 
-/// Cells between half and twice the price on which positions that were seen are put.
+/// Cells between a tenth and five times the price on which positions that were seen are put.
 const CELLS: usize = 2_000;
 
 /// What venues have on the axis.
@@ -222,16 +221,9 @@ fn kept(one: Series, model: &Model, levels: &Levels, leverage: Option<(f64, f64)
     if let Some(Class::Leverage(hundredths)) = one.label.class {
         return (from..=to).contains(&(f64::from(hundredths) / 100.0)).then_some(one);
     }
-    let side = match one.label.side? {
-        engine::map::Side::Long => Side::Long,
-        engine::map::Side::Short => Side::Short,
-    };
-    let banded = levels.prices().iter().map(|price| {
-        let price = float(*price);
-        let is_ahead = model.mark().is_some_and(|mark| if side == Side::Long { price < mark } else { price > mark });
-        let mut by_bucket = model.reached_by_bucket(side, price);
+    let banded = series::ahead(model, one.label.side?, levels).into_iter().map(|mut by_bucket| {
         for (value, bucket) in by_bucket.iter_mut().zip(&model.assumptions().buckets) {
-            if !is_ahead || !(from..=to).contains(&bucket.leverage) {
+            if !(from..=to).contains(&bucket.leverage) {
                 *value = 0.0;
             }
         }
@@ -253,7 +245,7 @@ pub(super) fn is_of_venues(series: &Series) -> bool {
 }
 
 /// Every series of venues over all leverages, of a standing and side.
-fn whole(map: &Map, standing: Standing, side: engine::map::Side) -> Vec<&Series> {
+fn whole(map: &Map, standing: Standing, side: Side) -> Vec<&Series> {
     let is_it = |one: &&Series| {
         is_of_venues(one) && one.standing == standing && one.label.side == Some(side) && one.label.class.is_none()
     };
