@@ -83,19 +83,18 @@ impl Instrument {
 }
 
 impl TierTable {
-    /// The tiers with floors and deductions in the unit in which [`Tiers`] measures a position of the instrument: the quote currency
-    /// of a linear contract, the coin of an inverse one. None where a price is needed that is not above 0, or a number is
-    /// too large.
+    /// The tiers with floors and deductions in the unit in which the venue's rule ranks a position of the instrument. A venue that states
+    /// them in contracts ranks by size ([`TieredBy::Size`](crate::venue::TieredBy::Size)), whatever the price: they become
+    /// contracts times their size, the coins of a linear contract and the quote currency of an inverse one, as
+    /// [`Position::size`](crate::venue::Position::size) is. All others rank by notional: the quote currency of a linear contract, the
+    /// coin of an inverse one. None where a price is needed that is not above 0, or a number is too large.
     #[must_use]
     pub fn at(&self, instrument: &Instrument, price: Decimal) -> Option<Tiers> {
         let turned = |amount: Decimal| match (self.floors, instrument.contract) {
             (Measure::Quote, Contract::Linear) | (Measure::Coins, Contract::Inverse) => Some(amount),
             (Measure::Coins, Contract::Linear) => amount.checked_mul(price).filter(|_| price > Decimal::ZERO),
             (Measure::Quote, Contract::Inverse) => amount.checked_div(Some(price).filter(|p| *p > Decimal::ZERO)?),
-            (Measure::Contracts, Contract::Linear) => {
-                instrument.value(amount, Some(price).filter(|p| *p > Decimal::ZERO))
-            }
-            (Measure::Contracts, Contract::Inverse) => instrument.coins(amount, Some(price)),
+            (Measure::Contracts, Contract::Linear | Contract::Inverse) => amount.checked_mul(instrument.contract_size),
         };
         let rows = self
             .tiers
@@ -109,7 +108,7 @@ impl TierTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::venue::Venue;
+    use crate::venue::{Opening, Refusal, Side, Venue, okx};
 
     fn instrument(contract: Contract, size: i64, scale: u32) -> Instrument {
         Instrument {
@@ -165,9 +164,44 @@ mod tests {
         assert_eq!(floor(Contract::Linear, 1, 0, Measure::Quote), times(Decimal::ONE));
         assert_eq!(floor(Contract::Inverse, 1, 0, Measure::Coins), times(Decimal::ONE));
         assert_eq!(floor(Contract::Linear, 1, 0, Measure::Coins), times(price));
-        assert_eq!(floor(Contract::Linear, 1, 2, Measure::Contracts), times(Decimal::from(200)));
-        assert_eq!(floor(Contract::Inverse, 100, 0, Measure::Contracts), times(Decimal::new(5, 3)));
+        // A thousand contracts of 0.01 BTC are 10 BTC, and of 100 USD 100,000 USD, at whatever price.
+        assert_eq!(floor(Contract::Linear, 1, 2, Measure::Contracts), times(Decimal::new(1, 2)));
+        assert_eq!(floor(Contract::Inverse, 100, 0, Measure::Contracts), times(Decimal::ONE_HUNDRED));
         let table = TierTable { tiers: tiers.clone(), floors: Measure::Coins };
         assert_eq!(table.at(&instrument(Contract::Linear, 1, 0), Decimal::ZERO), None);
+    }
+
+    #[test]
+    fn a_position_is_ranked_by_contracts_where_its_venue_does() {
+        // Up to 1,000 contracts a leverage of 100, from there on one of 50.
+        let tiers = Tiers::stepped(&[
+            (Decimal::ZERO, Decimal::new(4, 3), Decimal::ONE_HUNDRED),
+            (Decimal::from(1_000), Decimal::new(1, 2), Decimal::from(50)),
+        ])
+        .unwrap();
+        let table = TierTable { tiers, floors: Measure::Contracts };
+        // At 20,000 USD, 1,000 contracts of 0.01 BTC are worth 200,000 USD, and of 100 USD 100,000.
+        let entry = Decimal::from(20_000);
+        for (contract, size, scale, notional, leverage, allowed) in [
+            (Contract::Linear, 1, 2, 199_980, 100, Ok(())),
+            (Contract::Linear, 1, 2, 200_000, 100, Err(50)),
+            (Contract::Linear, 1, 2, 200_000, 50, Ok(())),
+            (Contract::Inverse, 100, 0, 99_900, 100, Ok(())),
+            (Contract::Inverse, 100, 0, 100_000, 100, Err(50)),
+            (Contract::Inverse, 100, 0, 100_000, 50, Ok(())),
+        ] {
+            let tiers = table.at(&instrument(contract, size, scale), entry).unwrap();
+            let opening = Opening {
+                side: Side::Long,
+                contract,
+                entry,
+                notional: Decimal::from(notional),
+                leverage: Decimal::from(leverage),
+                rule: okx::rule(Decimal::new(5, 4)),
+                tiers: Some(&tiers),
+            };
+            let allowed = allowed.map_err(|allowed| Refusal::LeverageTooHigh { allowed: Decimal::from(allowed) });
+            assert_eq!(opening.leg().map(drop), allowed, "{contract:?} of {notional} at {leverage}");
+        }
     }
 }

@@ -373,6 +373,13 @@ pub enum Refusal {
     DeductionBySize,
     /// There is no position to liquidate.
     NoPosition,
+    /// Positions are at two venues, which share no margin.
+    TwoVenues {
+        /// The first position's.
+        first: Venue,
+        /// Another's.
+        other: Venue,
+    },
     /// It must be above 0.
     NotPositive(Quantity),
     /// It must not be below 0.
@@ -394,6 +401,7 @@ impl fmt::Display for Refusal {
             }
             Self::DeductionBySize => f.write_str("the tiers have deductions, but the venue ranks by size and has none"),
             Self::NoPosition => f.write_str("there is no position"),
+            Self::TwoVenues { first, other } => write!(f, "positions at {first} and at {other} share no margin"),
             Self::NotPositive(quantity) => write!(f, "the {} is not above 0", quantity.word()),
             Self::Negative(quantity) => write!(f, "the {} is below 0", quantity.word()),
             Self::LeverageTooHigh { allowed } => write!(f, "the venue allows a leverage of {allowed} at this size"),
@@ -411,10 +419,11 @@ pub(super) fn positive(value: Decimal, quantity: Quantity) -> Result<(), Refusal
 /// The price of one coin at which an account is liquidated, counted from the mark.
 ///
 /// `legs` are the account's positions in that coin: one for isolated margin or one-way mode; both ways in hedge mode; a
-/// perpetual, dated futures and an inverse contract together where they share the margin (their marks taken as one).
+/// perpetual, dated futures and an inverse contract together where they share the margin (their marks taken as one). They are at
+/// one venue: the wallets of Binance's USD-M and COIN-M futures are two.
 ///
 /// # Errors
-/// Tiers are not known, an input is not a price or a size, or a number is too large. A position that no price can liquidate
+/// Tiers are not known, positions are at two venues, an input is not a price or a size, or a number is too large. A position that no price can liquidate
 /// is no error.
 pub fn liquidation_price(margin: &Margin, legs: &[Leg<'_>], mark: Decimal) -> Result<Liquidation, Refusal> {
     let surplus = surplus(margin, legs, mark)?;
@@ -454,6 +463,9 @@ fn equity(margin: &Margin, legs: &[Leg<'_>]) -> Result<Line, Refusal> {
     let others = margin.others.unwrap_or_default();
     let mut line = Line { constant: plus(margin.quote, others.pnl)?, slope: margin.coins };
     for leg in legs {
+        if let Some(other) = legs.iter().map(|leg| leg.rule.venue).find(|venue| *venue != leg.rule.venue) {
+            return Err(Refusal::TwoVenues { first: leg.rule.venue, other });
+        }
         leg.position.check()?;
         line = line.add(leg.position.pnl_line()?)?;
     }

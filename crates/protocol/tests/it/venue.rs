@@ -146,6 +146,10 @@ fn bad_input_is_refused_and_a_price_that_is_not_there_is_an_answer() {
     assert_eq!(unknown, Err(Refusal::NoTiers));
     assert!(Refusal::NoTiers.to_string().contains("no exact price"));
     assert_eq!(liquidation_price(&Margin::default(), &[], d("10")), Err(Refusal::NoPosition));
+    let elsewhere = Leg { rule: binance::COINM, ..leg(Some(&tiers)) };
+    let two = liquidation_price(&Margin::default(), &[leg(Some(&tiers)), elsewhere], d("10"));
+    let other = Venue::BinanceCoinm;
+    assert_eq!(two, Err(Refusal::TwoVenues { first: Venue::Hyperliquid, other }));
     let owing = Margin::cross(d("1"), Others { maintenance: d("-1"), pnl: Decimal::ZERO });
     let refused = liquidation_price(&owing, &[leg(Some(&tiers))], d("10"));
     assert_eq!(refused, Err(Refusal::Negative(Quantity::Maintenance)));

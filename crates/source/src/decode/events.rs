@@ -338,6 +338,11 @@ impl Table {
         self.slots.iter().flatten().filter(|(_, row)| is_meant(row)).map(|(name, _)| *name).collect()
     }
 
+    /// Whether a name is that of one whose signature begins so.
+    pub(super) fn is_named(&self, name: &B256, beginning: &str) -> bool {
+        self.find(name).is_some_and(|row| row.signature.starts_with(beginning))
+    }
+
     #[inline]
     pub(super) fn find(&self, name: &B256) -> Option<&'static Row> {
         let mut slot = first_slot(name);

@@ -37,6 +37,12 @@ pub fn price_topics() -> BTreeSet<B256> {
     events::table().named(&["PriceOracleUpdated(", "AssetSourceUpdated(", "BaseCurrencySet(", "AnswerUpdated("])
 }
 
+/// Whether a log is by its name one in which an oracle tells the source of an asset's prices.
+#[must_use]
+pub fn names_source(log: &Log<'_>) -> bool {
+    log.topics.first().is_some_and(|name| events::table().is_named(name, "AssetSourceUpdated("))
+}
+
 /// What a log says; `None` where it is no event of ours.
 ///
 /// # Errors

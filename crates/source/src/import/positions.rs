@@ -14,7 +14,7 @@ use super::cell::Cell;
 use super::input::{Flow, Input};
 use crate::error::{Error, Result};
 
-/// Longest name that is read.
+/// Longest name that is read, in letters; a row with a longer one is none.
 const LONGEST_NAME: usize = 64;
 /// Rows that are read of one file.
 pub const MOST_ROWS: u64 = 20_000_000;
@@ -48,9 +48,11 @@ pub struct Side {
     pub amount: Option<u128>,
     /// What it is worth in US dollars of eight decimals, where the file says.
     pub usd: Option<Usd8>,
-    /// The liquidation threshold in basis points, where the file says; of collateral.
+    /// The liquidation threshold in basis points, where the file says; of collateral. A column whose name ends in `bps` has basis points;
+    /// in any other, up to 1 is a share of one, up to 100 per cent, and above that basis points.
     pub threshold_bps: Option<u16>,
-    /// The liquidation bonus in basis points above one, likewise.
+    /// The liquidation bonus in basis points above one, likewise; between 1 and 2 it is a factor, except in a column of basis
+    /// points, and 10,000 basis points and more are counted from nothing.
     pub bonus_bps: Option<u16>,
 }
 
@@ -94,7 +96,15 @@ pub struct Read {
 }
 
 /// Which column each field is in.
-struct Columns([Option<usize>; FIELDS.len()]);
+struct Columns([Option<Column>; FIELDS.len()]);
+
+/// A column.
+#[derive(Clone, Copy)]
+struct Column {
+    place: usize,
+    /// Its name says that it is in basis points.
+    in_bps: bool,
+}
 
 impl Columns {
     fn of(input: &Input, reading: &Reading) -> Result<Self> {
@@ -102,12 +112,13 @@ impl Columns {
             name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
         };
         let mut columns = [None; FIELDS.len()];
-        for (place, (field, names)) in columns.iter_mut().zip(FIELDS) {
-            *place = match reading.overrides.iter().find(|(named, _)| named == field) {
+        for (found, (field, names)) in columns.iter_mut().zip(FIELDS) {
+            let place = match reading.overrides.iter().find(|(named, _)| named == field) {
                 Some((_, column)) if column.is_empty() => None,
                 Some((_, column)) => Some(column_of(input, column)?),
                 None => names.iter().find_map(|name| input.columns().iter().position(|column| plain(column) == **name)),
             };
+            *found = place.map(|place| Column { place, in_bps: plain(&input.columns()[place]).ends_with("bps") });
         }
         if let Some((field, _)) =
             reading.overrides.iter().find(|(named, _)| FIELDS.iter().all(|(name, _)| name != named))
@@ -121,7 +132,7 @@ impl Columns {
         Ok(Self(columns))
     }
 
-    fn at(&self, field: &str) -> Option<usize> {
+    fn at(&self, field: &str) -> Option<Column> {
         FIELDS.iter().zip(self.0).find(|((name, _), _)| *name == field).and_then(|(_, column)| column)
     }
 }
@@ -174,8 +185,9 @@ pub fn read(path: &Path, reading: &Reading) -> Result<Read> {
             out.others += 1;
             return Ok(Flow::Continue);
         }
-        let cell = |field: &str| columns.at(field).map_or(Cell::Null, |column| row.cell(column));
-        match one(number, &cell, by_side) {
+        let cell = |field: &str| columns.at(field).map_or(Cell::Null, |column| row.cell(column.place));
+        let in_bps = |field: &str| columns.at(field).is_some_and(|column| column.in_bps);
+        match one(number, &cell, &in_bps, by_side) {
             Ok(row) => out.rows.push(row),
             Err(why) => {
                 out.rejects += 1;
@@ -187,7 +199,12 @@ pub fn read(path: &Path, reading: &Reading) -> Result<Read> {
     Ok(out)
 }
 
-fn one<'a>(number: u64, cell: &impl Fn(&str) -> Cell<'a>, by_side: bool) -> std::result::Result<Row, String> {
+fn one<'a>(
+    number: u64,
+    cell: &impl Fn(&str) -> Cell<'a>,
+    in_bps: &impl Fn(&str) -> bool,
+    by_side: bool,
+) -> std::result::Result<Row, String> {
     let named = cell("account");
     let account = if let Cell::Bytes(bytes) = named {
         Address::try_from(bytes).ok()
@@ -195,9 +212,14 @@ fn one<'a>(number: u64, cell: &impl Fn(&str) -> Cell<'a>, by_side: bool) -> std:
         named.shown().and_then(|text| Address::from_str(text.trim()).ok())
     };
     let account = account.ok_or("has no account of 20 bytes")?;
-    let name = |field: &str| cell(field).shown().map(|name| name.chars().take(LONGEST_NAME).collect::<String>());
+    let name = |field: &str| match cell(field).shown() {
+        Some(name) if name.chars().count() > LONGEST_NAME => {
+            Err(format!("{field} is longer than {LONGEST_NAME} letters"))
+        }
+        shown => Ok(shown.map(|name| name.to_string())),
+    };
     let side = |symbol: &str, amount: &str, usd: &str, is_collateral: bool| {
-        let Some(symbol) = name(symbol) else { return Ok(None) };
+        let Some(symbol) = name(symbol)? else { return Ok(None) };
         let [units, worth] = [amount, usd].map(|field| match number_of(&cell(field)) {
             Ok(Some(..0)) => Err(format!("{field} is negative")),
             Ok(number) => Ok(number),
@@ -207,18 +229,18 @@ fn one<'a>(number: u64, cell: &impl Fn(&str) -> Cell<'a>, by_side: bool) -> std:
         if units.or(worth).is_none() {
             return Err(format!("has neither {amount} nor {usd} of {symbol}"));
         }
-        let share = |field| if is_collateral { share_of(&cell(field)) } else { Ok(None) };
-        let bonus = share("bonus")?.map(|bps| if bps >= 10_000 { bps - 10_000 } else { bps });
+        let bonus = if is_collateral { bonus_of(&cell("bonus"), in_bps("bonus"))? } else { None };
+        let threshold = if is_collateral { share_of(&cell("threshold"), in_bps("threshold"))? } else { None };
         Ok::<_, String>(Some(Side {
             symbol,
             amount: units.and_then(|units| u128::try_from(units).ok()),
             usd: worth.map(Usd8),
-            threshold_bps: share("threshold")?,
+            threshold_bps: threshold,
             bonus_bps: bonus,
         }))
     };
     let (collateral, debt) = if by_side {
-        match name("side").as_deref() {
+        match name("side")?.as_deref() {
             Some("collateral") => (side("symbol", "amount", "usd", true)?, None),
             Some("debt") => (None, side("symbol", "amount", "usd", false)?),
             _ => return Err("side is neither collateral nor debt".to_owned()),
@@ -229,7 +251,7 @@ fn one<'a>(number: u64, cell: &impl Fn(&str) -> Cell<'a>, by_side: bool) -> std:
             side("debt", "debt_amount", "debt_usd", false)?,
         )
     };
-    Ok(Row { number, account, market: name("market"), standing: name("standing"), collateral, debt })
+    Ok(Row { number, account, market: name("market")?, standing: name("standing")?, collateral, debt })
 }
 
 /// A number in `10^-8`; none where there is nothing.
@@ -240,17 +262,32 @@ fn number_of(cell: &Cell<'_>) -> std::result::Result<Option<i128>, String> {
     }
 }
 
-/// A share in basis points: up to 1 it is of one, up to 100 in per cent, above that in basis points.
-fn share_of(cell: &Cell<'_>) -> std::result::Result<Option<u16>, String> {
-    const ONE: i128 = 100_000_000;
+/// One, in `10^-8`.
+const ONE: i128 = 100_000_000;
+
+/// A share in basis points. Where the column does not say that it is in these, up to 1 it is of one, up to 100 in per cent, above that
+/// in basis points.
+fn share_of(cell: &Cell<'_>, in_bps: bool) -> std::result::Result<Option<u16>, String> {
     let Some(units) = number_of(cell)? else { return Ok(None) };
     let bps = match units {
+        0.. if in_bps => units / ONE,
         0..=ONE => units * 10_000 / ONE,
         ..0 => return Err("a threshold or bonus is negative".to_owned()),
         _ if units <= 100 * ONE => units * 100 / ONE,
         _ => units / ONE,
     };
     u16::try_from(bps).map(Some).map_err(|_| "a threshold or bonus is too large".to_owned())
+}
+
+/// A bonus above one, in basis points: a share, or what is multiplied with.
+fn bonus_of(cell: &Cell<'_>, in_bps: bool) -> std::result::Result<Option<u16>, String> {
+    if let Some(units) = number_of(cell)?
+        && !in_bps
+        && (ONE + 1..2 * ONE).contains(&units)
+    {
+        return Ok(u16::try_from((units - ONE) * 10_000 / ONE).ok());
+    }
+    Ok(share_of(cell, in_bps)?.map(|bps| if bps >= 10_000 { bps - 10_000 } else { bps }))
 }
 
 #[cfg(test)]
@@ -298,6 +335,43 @@ mod tests {
         let collateral = read.rows[0].collateral.clone().unwrap();
         assert_eq!((collateral.threshold_bps, collateral.bonus_bps), (Some(8_000), Some(500)));
         assert_eq!(read.rows[1].debt.clone().unwrap().usd, Some(Usd8(100_000_000_000)));
+    }
+
+    #[test]
+    fn units_are_what_the_column_says_and_else_what_the_number_says() {
+        for (columns, values, expected) in [
+            ("liquidation_threshold_bps,liquidation_bonus_bps", "100,100", (100, 100)),
+            ("liquidation_threshold_bps,liquidation_bonus_bps", "8000,10500", (8_000, 500)),
+            ("liquidation_threshold_bps,liquidation_bonus_bps", "1,1", (1, 1)),
+            ("liquidation_threshold,liquidation_bonus", "0.8,1.05", (8_000, 500)),
+            ("liquidation_threshold,liquidation_bonus", "80,5", (8_000, 500)),
+            ("liquidation_threshold,liquidation_bonus", "8000,0.05", (8_000, 500)),
+            ("threshold,bonus", "8000,10500", (8_000, 500)),
+        ] {
+            let file = file(&format!(
+                "account,side,symbol,amount,{columns}\n\
+                 0x00000000000000000000000000000000000000a1,collateral,WETH,2,{values}\n"
+            ));
+            let read = read(file.path(), &Reading::default()).unwrap();
+            let side = read.rows[0].collateral.clone().unwrap();
+            assert_eq!((side.threshold_bps.unwrap(), side.bonus_bps.unwrap()), expected, "{columns} {values}");
+        }
+        // A column that the user names says it too.
+        let file = file(
+            "account,side,symbol,amount,lt_bps\n0x00000000000000000000000000000000000000a1,collateral,WETH,2,90\n",
+        );
+        let overrides = vec![("threshold".to_owned(), "lt_bps".to_owned())];
+        let read = read(file.path(), &Reading { overrides, ..Reading::default() }).unwrap();
+        assert_eq!(read.rows[0].collateral.clone().unwrap().threshold_bps, Some(90));
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_no_other_name() {
+        let row = |length| format!("0x00000000000000000000000000000000000000a1,debt,{},1\n", "X".repeat(length));
+        let file = file(&format!("account,side,symbol,amount\n{}{}", row(64), row(65)));
+        let read = read(file.path(), &Reading::default()).unwrap();
+        assert_eq!((read.rows.len(), read.rejects), (1, 1));
+        assert_eq!(read.first_reject, Some((2, "symbol is longer than 64 letters".to_owned())));
     }
 
     #[test]

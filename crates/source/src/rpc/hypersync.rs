@@ -27,6 +27,7 @@ use super::json::{Malformed, Scan};
 use super::lane::Budget;
 use super::logs::{self, Parts};
 use super::pool::Pool;
+use super::room::Room;
 use super::transport::Transport;
 use super::{Client, Filter, Header, LogRange, Options, Spent, Task};
 use crate::log::{Logs, MAX_TOPICS};
@@ -78,6 +79,10 @@ struct Inner {
     endpoint: Endpoint,
     transport: Transport,
     pool: Pool,
+    /// For its replies alone, which are longer and fewer than those of nodes.
+    room: Arc<Room>,
+    /// What may be in it, in bytes.
+    most_bytes: usize,
     attempts: u32,
     /// The longest reply that is read, in bytes.
     longest: usize,
@@ -97,13 +102,18 @@ struct State {
 type Said<T> = std::result::Result<T, String>;
 
 impl HyperSync {
-    /// The service at a URL, beside the nodes of a client, whose patience and whose budget of requests it shares.
+    /// The service at a URL, beside the nodes of a client, whose patience and whose budget of requests it shares. Its replies
+    /// have a room of their own, as large as that of the nodes.
     ///
     /// # Errors
     /// It is no such URL, or the token is none. The message shows no more of either than the host.
     pub fn new(client: &Client, url: &str, token: Option<&str>) -> Result<Self> {
         let options = &client.inner.options;
-        let options = Options { max_reply_bytes: options.max_reply_bytes.min(LONGEST_REPLY), ..options.clone() };
+        let options = Options {
+            max_reply_bytes: options.max_reply_bytes.min(LONGEST_REPLY),
+            concurrency: options.concurrency.min(CONCURRENCY),
+            ..options.clone()
+        };
         let mut endpoint = Endpoint::parse(&format!("{}/query", url.trim().trim_end_matches('/')))?;
         if !matches!(endpoint.scheme(), Scheme::Http | Scheme::Https) {
             return Err(Error::Unfit {
@@ -114,11 +124,13 @@ impl HyperSync {
         if let Some(token) = token {
             endpoint = endpoint.with_token(token)?;
         }
-        let most = options.concurrency.min(CONCURRENCY);
+        let room = Arc::new(Room::new(&options, 1));
         let spent = Spent { host: endpoint.host().to_owned(), ..Spent::default() };
         let inner = Inner {
-            transport: Transport::new(&endpoint, &options, &client.inner.room)?,
-            pool: Pool::new(std::iter::once(1), most, options.backoff),
+            transport: Transport::new(&endpoint, &options, &room)?,
+            pool: Pool::new(std::iter::once(1), options.concurrency, options.backoff),
+            room,
+            most_bytes: options.max_bytes_at_once,
             attempts: options.attempts.max(1),
             longest: options.max_reply_bytes,
             budget: Arc::clone(&client.inner.budget),
@@ -145,6 +157,11 @@ impl HyperSync {
     #[must_use]
     pub fn spent(&self) -> Spent {
         self.inner.lock().spent.clone()
+    }
+
+    /// The most bytes of its replies that were held at once so far, and that may be.
+    pub(crate) fn room(&self) -> (u64, u64) {
+        (self.inner.room.peak() as u64, self.inner.most_bytes as u64)
     }
 
     /// All logs of a range of blocks that a filter takes, each with the time of its block, in pieces that follow one another

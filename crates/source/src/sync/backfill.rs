@@ -127,6 +127,7 @@ impl Syncer<'_> {
         mut logs: u64,
         report: &mut (dyn FnMut(Step) + Send),
     ) -> Result<u64> {
+        let known = self.watch.wanted().len();
         let filter = job.filter.clone();
         let mut ranges = pin!(match &self.hypersync {
             Some(service) => service.log_ranges(filter, job.from, job.to).left_stream(),
@@ -157,7 +158,9 @@ impl Syncer<'_> {
             let is_full = open.file.rows() >= LOGS_PER_FILE || open.ranges >= RANGES_PER_FILE;
             let must_ask = !self.unwalked(job.to).is_empty();
             if is_full || must_ask || to == job.to {
-                self.finish(open, job, is_last && !must_ask && to == job.to).await?;
+                // A contract that this job named may have written logs behind it that are still missing.
+                let is_end = is_last && !must_ask && to == job.to && self.watch.wanted().len() == known;
+                self.finish(open, job, is_end).await?;
             } else {
                 file = Some(open);
             }

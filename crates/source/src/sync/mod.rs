@@ -91,7 +91,11 @@ impl<'a> Syncer<'a> {
         }
         let tail = Tail::load(writer.archive(), &market)?;
         let chain = client.chain();
-        let tail = tail.filter(|tail| tail.chain() == chain).unwrap_or_else(|| Tail::new(chain, learnt.filter()));
+        let tail = tail.filter(|tail| tail.chain() == chain);
+        tail.iter().flat_map(|tail| tail.logs().iter()).for_each(|log| {
+            learnt.observe(&log);
+        });
+        let tail = tail.unwrap_or_else(|| Tail::new(chain, learnt.filter()));
         let syncer = Self {
             client,
             hypersync: None,
@@ -131,7 +135,12 @@ impl<'a> Syncer<'a> {
     #[must_use]
     pub fn meter(&self) -> Meter {
         let mut meter = self.client.meter();
-        meter.endpoints.extend(self.hypersync.iter().map(HyperSync::spent));
+        if let Some(service) = &self.hypersync {
+            meter.endpoints.push(service.spent());
+            // The two peaks may have been at different times: together they are no less than what was held at once.
+            let (peak, most) = service.room();
+            (meter.peak_bytes, meter.most_bytes) = (meter.peak_bytes + peak, meter.most_bytes + most);
+        }
         meter
     }
 
@@ -189,8 +198,8 @@ impl<'a> Syncer<'a> {
     #[must_use]
     pub fn unwalked(&self, to: u64) -> Vec<(Address, u64)> {
         let Some(walked) = &self.walked else { return Vec::new() };
-        let named = self.watch.sources().iter().filter(|(source, block)| **block <= to && !walked.contains(*source));
-        named.map(|(source, block)| (*source, *block)).collect()
+        let named = self.watch.sources().into_iter();
+        named.filter(|(source, block)| *block <= to && !walked.contains(source)).collect()
     }
 
     /// Adds a feed that matters from a block on.

@@ -16,8 +16,9 @@ pub struct Watch {
     first_block: u64,
     wanted: BTreeMap<Address, u64>,
     oracles: BTreeSet<Address>,
-    /// Where oracles get their prices, each with the block that first names it.
-    sources: BTreeMap<Address, u64>,
+    /// Where whoever may be an oracle says that it gets its prices, by who says so and what it names, each with the first block whose
+    /// log does. An oracle is set up before it is appointed, and whoever never is one is not asked about.
+    named: BTreeMap<(Address, Address), u64>,
 }
 
 impl Watch {
@@ -26,16 +27,16 @@ impl Watch {
     pub fn new(provider: Address, pool: Address, configurator: Address, oracles: &[Address], first_block: u64) -> Self {
         let known = [provider, pool, configurator].into_iter().chain(oracles.iter().copied());
         let wanted = known.filter(|address| !address.is_zero()).map(|address| (address, first_block)).collect();
-        let (oracles, sources) = (oracles.iter().copied().collect(), BTreeMap::new());
-        Self { provider, configurator, first_block, wanted, oracles, sources }
+        let (oracles, named) = (oracles.iter().copied().collect(), BTreeMap::new());
+        Self { provider, configurator, first_block, wanted, oracles, named }
     }
 
     /// Learns of the contracts that a log names. Returns whether any of them was new.
     ///
-    /// Only the provider, the configurator and the oracles are believed: any contract can write a log of any shape.
+    /// Only the provider, the configurator and the oracles are believed: any contract can write a log of any shape. What one says
+    /// before it is an oracle is kept until it is, so that logs may come in any order.
     pub fn observe(&mut self, log: &Log<'_>) -> bool {
-        let is_oracle = self.oracles.contains(&log.address);
-        if log.address != self.provider && log.address != self.configurator && !is_oracle {
+        if log.address != self.provider && log.address != self.configurator && !decode::names_source(log) {
             return false;
         }
         let Ok(Some(statement)) = decode::statement(log) else {
@@ -54,8 +55,9 @@ impl Watch {
                 self.add(oracle, self.first_block)
             }
             // Who stands behind a source is in no log: it is not watched before somebody asked.
-            Statement::SourceChanged { source, .. } if is_oracle && !source.is_zero() => {
-                self.sources.entry(source).or_insert(log.block);
+            Statement::SourceChanged { source, .. } if !source.is_zero() => {
+                let first = self.named.entry((log.address, source)).or_insert(log.block);
+                *first = log.block.min(*first);
                 false
             }
             _ => false,
@@ -64,8 +66,13 @@ impl Watch {
 
     /// Where oracles get or got their prices, each with the block whose log first names it.
     #[must_use]
-    pub fn sources(&self) -> &BTreeMap<Address, u64> {
-        &self.sources
+    pub fn sources(&self) -> BTreeMap<Address, u64> {
+        let mut sources = BTreeMap::new();
+        for ((_, source), block) in self.named.iter().filter(|((by, _), _)| self.oracles.contains(by)) {
+            let first = sources.entry(*source).or_insert(*block);
+            *first = (*block).min(*first);
+        }
+        sources
     }
 
     /// Adds a contract, such as a price feed. Returns whether it was new, or is now wanted from an earlier block.
@@ -101,5 +108,51 @@ impl Watch {
     #[must_use]
     pub fn first_block(&self) -> u64 {
         self.first_block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::B256;
+
+    use super::*;
+
+    const PROVIDER: Address = Address::repeat_byte(1);
+    const ORACLE: Address = Address::repeat_byte(4);
+
+    /// A log by somebody, in a block, whose event has addresses alone, all of them topics.
+    fn observe(watch: &mut Watch, by: Address, block: u64, event: &str, topics: &[Address]) {
+        let name = alloy_primitives::keccak256(event);
+        let topics: Vec<B256> = std::iter::once(name).chain(topics.iter().map(|topic| topic.into_word())).collect();
+        watch.observe(&Log {
+            block,
+            block_hash: B256::ZERO,
+            transaction: B256::ZERO,
+            transaction_index: 0,
+            log_index: 0,
+            address: by,
+            time: 0,
+            topics: &topics,
+            data: &[],
+        });
+    }
+
+    #[test]
+    fn an_oracles_sources_are_known_in_whatever_order_its_logs_come() {
+        let [asset, source, other] = [7, 8, 9].map(Address::repeat_byte);
+        // Set up, and appointed later; the source is named twice. A stranger names another.
+        let logs = [
+            (ORACLE, 90, "AssetSourceUpdated(address,address)", vec![asset, source]),
+            (Address::repeat_byte(5), 95, "AssetSourceUpdated(address,address)", vec![asset, other]),
+            (PROVIDER, 100, "PriceOracleUpdated(address,address)", vec![Address::ZERO, ORACLE]),
+            (ORACLE, 120, "AssetSourceUpdated(address,address)", vec![asset, source]),
+        ];
+        for order in [[0, 1, 2, 3], [2, 0, 1, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
+            let mut watch = Watch::new(PROVIDER, Address::repeat_byte(2), Address::repeat_byte(3), &[], 10);
+            for (by, block, event, topics) in order.map(|place: usize| &logs[place]) {
+                observe(&mut watch, *by, *block, event, topics);
+            }
+            assert_eq!(watch.sources(), BTreeMap::from([(source, 90)]), "{order:?}");
+        }
     }
 }

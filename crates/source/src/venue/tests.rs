@@ -430,7 +430,7 @@ fn tiers_are_as_the_venue_states_them() {
     // 1/40 - 1/80 = 1.25 % of 150 million more.
     assert_eq!(row(&tiers("hyperliquid tiers"), 1), row_of(["150000000", "0.025", "1875000", "20"]));
     let okx = tiers("okx tiers").at(&okx_linear(), decimal("50000")).unwrap();
-    assert_eq!(okx.rows()[1].floor, decimal("1000500"), "2,001 contracts of 0.01 coins at 50,000");
+    assert_eq!(okx.rows()[1].floor, decimal("20.01"), "2,001 contracts of 0.01 coins");
     let eth = instrument(Venue::Hyperliquid, "ETH", Contract::Linear, "1");
     let parsed = hyperliquid::tiers(&eth, META.as_bytes(), NOW).unwrap();
     assert_eq!(

@@ -113,7 +113,7 @@ impl Market<'_> {
     /// Brings what prices up to a block that was folded whole need, and makes their table.
     async fn tell_prices(&mut self, to: u64) -> anyhow::Result<()> {
         if self.folder.at().is_some_and(|at| to <= at) {
-            self.pricing.read(&self.syncer, &mut self.folder, to).await?;
+            self.pricing.read(&self.syncer, &mut self.folder, (to, to)).await?;
             self.pricing.keep(self.syncer.writer(), &self.folder, to)?;
         }
         Ok(())
@@ -386,7 +386,7 @@ async fn look(market: &mut Market<'_>, head: &mut Head<'_>) -> anyhow::Result<He
     if folder.at() >= Some(last.number) {
         rebuild::keep(syncer, folder, last.number).await?;
         // A node forgets the state of blocks: what is to be asked is asked in time.
-        pricing.read(syncer, folder, last.number).await?;
+        pricing.read(syncer, folder, (last.number, last.number)).await?;
     }
     Ok(change)
 }

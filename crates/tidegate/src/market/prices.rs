@@ -190,34 +190,52 @@ pub(crate) struct Pricing {
     pub(crate) feeds: Feeds,
     survey: Survey,
     sampler: Sampler,
+    /// What is asked at blocks before this one, no node has: it is not asked again while this runs.
+    past: u64,
 }
 
 impl Pricing {
     /// Of a market whose feeds are known.
     pub(crate) fn new(definition: &Definition, feeds: Feeds, sampling: Sampling) -> Self {
-        Self { feeds, survey: Survey::new(definition), sampler: Sampler::new(sampling) }
+        Self { feeds, survey: Survey::new(definition), sampler: Sampler::new(sampling), past: 0 }
     }
 
-    /// Reads what prices up to a final block need, and keeps it. What no node has is said, and stays unknown.
-    pub(crate) async fn read(&mut self, syncer: &Syncer<'_>, folder: &mut Folder, to: u64) -> anyhow::Result<()> {
-        let archive = syncer.writer().archive().clone();
-        let read = async {
-            self.survey.advance(&archive, &folder.market, to)?;
-            // What every node can tell comes first.
-            self.ask(syncer, folder, to, |key| key.block == to).await?;
-            self.ask(syncer, folder, to, |_| true).await?;
-            self.sample(&archive, syncer, folder, to).await
-        };
-        match read.await {
-            Ok(()) => Ok(()),
-            Err(error) => match error.downcast_ref() {
-                Some(source::Error::Node { .. } | source::Error::Pruned { .. }) => {
-                    say(&format!("note: some prices stay unknown: {error}"));
-                    Ok(())
-                }
-                _ => Err(error),
-            },
+    /// Reads what prices up to a final block need, the last of `blocks`, and keeps it; who stands behind their sources is asked as of
+    /// the first. What no node has is said, and stays unknown.
+    pub(crate) async fn read(
+        &mut self,
+        syncer: &Syncer<'_>,
+        folder: &mut Folder,
+        blocks: (u64, u64),
+    ) -> anyhow::Result<()> {
+        let (_, to) = blocks;
+        self.survey.advance(syncer.writer().archive(), &folder.market, to)?;
+        while let Err(error) = self.read_what_is_left(syncer, folder, blocks).await {
+            let is_lost = match error.downcast_ref() {
+                Some(source::Error::Pruned { .. }) => true,
+                Some(source::Error::Node { .. }) => false,
+                _ => return Err(error),
+            };
+            say(&format!("note: some prices stay unknown: {error}"));
+            // What can still be asked does not go the same way for what cannot.
+            if !is_lost || self.past >= to {
+                break;
+            }
+            self.past = to;
         }
+        Ok(())
+    }
+
+    async fn read_what_is_left(
+        &mut self,
+        syncer: &Syncer<'_>,
+        folder: &mut Folder,
+        (asked, to): (u64, u64),
+    ) -> anyhow::Result<()> {
+        // What every node can tell comes first.
+        self.ask(syncer, folder, (asked, to), |key| key.block == to).await?;
+        self.ask(syncer, folder, (asked, to), |key| self.past <= key.block).await?;
+        self.sample(syncer, folder, to).await
     }
 
     /// Asks who stood behind the sources, until there is nothing more to ask.
@@ -225,11 +243,11 @@ impl Pricing {
         &self,
         syncer: &Syncer<'_>,
         folder: &mut Folder,
-        to: u64,
+        blocks: (u64, u64),
         is_meant: impl Fn(&ReadKey) -> bool,
     ) -> anyhow::Result<()> {
         while !syncer.is_stopped() {
-            let keys = questions(&self.survey.spans, &folder.reads, to);
+            let keys = questions(&self.survey.spans, &folder.reads, blocks);
             let keys: Vec<ReadKey> = keys.into_iter().filter(&is_meant).collect();
             if keys.is_empty() {
                 break;
@@ -240,19 +258,16 @@ impl Pricing {
     }
 
     /// Asks for computed prices where feeds below them moved, having said how many that are.
-    async fn sample(
-        &mut self,
-        archive: &Archive,
-        syncer: &Syncer<'_>,
-        folder: &mut Folder,
-        to: u64,
-    ) -> anyhow::Result<()> {
+    async fn sample(&mut self, syncer: &Syncer<'_>, folder: &mut Folder, to: u64) -> anyhow::Result<()> {
+        let archive = syncer.writer().archive();
+        let past = self.past;
         if self.sampler.sampling == Sampling::Liquidations {
             return Ok(());
         }
         let (mut wanted, mut counting) = (0, self.sampler.clone());
         while counting.at.is_none_or(|at| at < to) {
-            let keys = counting.advance(&self.looked(archive, folder), &self.feeds, to, READS_PER_FILE)?;
+            let mut keys = counting.advance(&self.looked(archive, folder), &self.feeds, to, READS_PER_FILE)?;
+            keys.retain(|key| past <= key.block);
             wanted += folder.reads.missing(&keys).len() as u64;
         }
         if wanted > 0 {
@@ -260,7 +275,8 @@ impl Pricing {
         }
         while self.sampler.at.is_none_or(|at| at < to) && !syncer.is_stopped() {
             let mut next = self.sampler.clone();
-            let keys = next.advance(&self.looked(archive, folder), &self.feeds, to, READS_PER_FILE)?;
+            let mut keys = next.advance(&self.looked(archive, folder), &self.feeds, to, READS_PER_FILE)?;
+            keys.retain(|key| past <= key.block);
             syncer.read(&keys, &mut folder.reads).await?;
             self.sampler = next;
         }

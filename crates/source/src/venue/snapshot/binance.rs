@@ -8,7 +8,7 @@ use protocol::venue::Venue;
 
 use super::super::binance as reply;
 use super::super::client::{Ask, Client, Failure};
-use super::{Plan, Snapshot, Step, Window, get, limit, quoted};
+use super::{Plan, Snapshot, Step, Window, get, limit, pages, quoted};
 
 const KEPT: Duration = Duration::from_secs(6 * 3_600);
 
@@ -69,7 +69,7 @@ pub(super) fn plan(instrument: &Instrument, window: &Window, now: TimeUs) -> Pla
     for (series, endpoint, what) in
         [(Series::Trade, "klines", "candles"), (Series::Mark, "markPriceKlines", "candles of the mark price")]
     {
-        for (from, to) in window.pages(rows, window.interval.us()) {
+        for (from, to) in pages(&mut plan, what, window, (rows, window.interval.us())) {
             let path =
                 format!("{base}/{endpoint}?symbol={symbol}&interval={word}&startTime={from}&endTime={to}&limit=1000");
             let (instrument, interval) = (instrument.clone(), window.interval.us());
@@ -79,7 +79,7 @@ pub(super) fn plan(instrument: &Instrument, window: &Window, now: TimeUs) -> Pla
     }
     // A day less than the month that is kept, for clocks and months that differ.
     let kept = limit(&mut plan, "open interest of the past", window, now.0 - 29 * DAY_US, "the latest 30 days");
-    for (from, to) in kept.pages(500, window.interval.us()) {
+    for (from, to) in pages(&mut plan, "open interest of the past", &kept, (500, window.interval.us())) {
         let of = match instrument.venue {
             Venue::BinanceCoinm => {
                 format!("pair={}&contractType=PERPETUAL", quoted(instrument.symbol.trim_end_matches("_PERP")))
@@ -93,7 +93,7 @@ pub(super) fn plan(instrument: &Instrument, window: &Window, now: TimeUs) -> Pla
             reply::open_interest_history(of, body, at)
         });
     }
-    for (from, to) in window.pages(1_000, HOUR_US) {
+    for (from, to) in pages(&mut plan, "funding", window, (1_000, HOUR_US)) {
         let path = format!("{base}/fundingRate?symbol={symbol}&startTime={from}&endTime={to}&limit=1000");
         add(&mut plan, "funding", path, 3, |of, _, body, at| reply::funding_history(of, body, at));
     }

@@ -8,7 +8,7 @@ use protocol::venue::Contract;
 
 use super::super::bybit as reply;
 use super::super::client::{Ask, Client, Failure};
-use super::{Interval, Known, Plan, Said, Snapshot, Step, Window, get, quoted};
+use super::{Interval, Known, Plan, Said, Snapshot, Step, Window, get, pages, quoted};
 
 const KEPT: Duration = Duration::from_secs(6 * 3_600);
 
@@ -49,14 +49,14 @@ pub(super) fn plan(instrument: &Instrument, window: &Window) -> Plan {
     for (series, endpoint, what) in
         [(Series::Trade, "kline", "candles"), (Series::Mark, "mark-price-kline", "candles of the mark price")]
     {
-        for (from, to) in window.pages(1_000, length) {
+        for (from, to) in pages(&mut plan, what, window, (1_000, length)) {
             let path = format!("/v5/market/{endpoint}?{of}&interval={candle}&start={from}&end={to}&limit=1000");
             let instrument = instrument.clone();
             let read = move |_: &Known, body: &[u8], at| reply::candles(&instrument, series, length, body, at);
             plan.steps.push(Step::said(what, get(path, 1), read));
         }
     }
-    for (from, to) in window.pages(200, length) {
+    for (from, to) in pages(&mut plan, "open interest of the past", window, (200, length)) {
         let path = format!("/v5/market/open-interest?{of}&intervalTime={step}&startTime={from}&endTime={to}&limit=200");
         let instrument = instrument.clone();
         let read = move |known: &Known, body: &[u8], at| {
@@ -65,7 +65,7 @@ pub(super) fn plan(instrument: &Instrument, window: &Window) -> Plan {
         };
         plan.steps.push(Step::said("open interest of the past", get(path, 1), read));
     }
-    for (from, to) in window.pages(200, HOUR_US) {
+    for (from, to) in pages(&mut plan, "funding", window, (200, HOUR_US)) {
         let path = format!("/v5/market/funding/history?{of}&startTime={from}&endTime={to}&limit=200");
         add(&mut plan, "funding", get(path, 1), reply::funding_history);
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::super::client::{Ask, Client, Failure};
 use super::super::hyperliquid as reply;
 use super::super::wire::Reject;
-use super::{Known, Plan, Snapshot, Step, Window, limit};
+use super::{Known, Plan, Snapshot, Step, Window, limit, pages};
 
 const KEPT: Duration = Duration::from_secs(6 * 3_600);
 /// So many of the latest candles are told.
@@ -44,7 +44,7 @@ pub(super) fn plan(instrument: &Instrument, window: &Window, now: TimeUs) -> Pla
     let length = window.interval.us();
     let from = now.0 - (CANDLES_KEPT - 1) * length;
     let kept = limit(&mut plan, "candles", window, from, "the latest 5,000");
-    for (from, to) in kept.pages(2_500, length) {
+    for (from, to) in pages(&mut plan, "candles", &kept, (2_500, length)) {
         let request = json!({ "coin": coin, "interval": window.interval.word(), "startTime": from, "endTime": to });
         let of = instrument.clone();
         let read = move |_: &Known, body: &[u8], at| reply::candles(&of, length, body, at);
@@ -52,7 +52,7 @@ pub(super) fn plan(instrument: &Instrument, window: &Window, now: TimeUs) -> Pla
         let ask = post(&json!({ "type": "candleSnapshot", "req": request }), 20 + rows / 60);
         plan.steps.push(Step::said("candles", ask, read));
     }
-    for (from, to) in window.pages(500, HOUR_US) {
+    for (from, to) in pages(&mut plan, "funding", window, (500, HOUR_US)) {
         let request = json!({ "type": "fundingHistory", "coin": coin, "startTime": from, "endTime": to });
         let of = instrument.clone();
         let read = move |_: &Known, body: &[u8], at| reply::funding_history(&of, body, at);

@@ -88,11 +88,10 @@ pub struct Window {
 const MOST_PAGES: i64 = 40;
 
 impl Window {
-    /// The window in pieces of at most `rows` intervals, the oldest first, each as its first and last millisecond; of a window that takes
-    /// more than [`MOST_PAGES`], the latest.
+    /// The window in pieces of at most `rows` intervals, the oldest first, each as its first and last millisecond.
     fn pages(&self, rows: i64, interval: i64) -> Vec<(i64, i64)> {
         let length = rows * interval;
-        let span = self.until.0.saturating_sub(self.from.0).clamp(0, MOST_PAGES * length);
+        let span = self.until.0.saturating_sub(self.from.0).max(0);
         let first = self.until.0 - span;
         let count = (span + length - 1) / length;
         let page = |number: i64| {
@@ -400,6 +399,17 @@ fn limit(plan: &mut Plan, what: &'static str, window: &Window, from: i64, said: 
     window.since(TimeUs(from))
 }
 
+/// The pages of a window that are asked for, as the first and last millisecond of each; of more than [`MOST_PAGES`] the latest, having
+/// noted that the others are not.
+fn pages(plan: &mut Plan, what: &'static str, window: &Window, (rows, interval): (i64, i64)) -> Vec<(i64, i64)> {
+    let first = window.until.0.saturating_sub(MOST_PAGES * rows * interval);
+    if window.from.0 < first {
+        let why = format!("only the latest {MOST_PAGES} pages of {rows} steps are asked for");
+        plan.vain.push((what, Failure::NotTold(why)));
+    }
+    window.since(TimeUs(first)).pages(rows, interval)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -409,8 +419,10 @@ mod tests {
         for (hours, rows, pages) in [(0, 100, 0), (1, 100, 1), (100, 100, 1), (101, 100, 2), (10_000, 100, 40)] {
             let until = TimeUs(1_700_000_000_000_000 / HOUR_US * HOUR_US);
             let window = Window { from: TimeUs(until.0 - hours * HOUR_US), until, interval: Interval::H1 };
-            let found = window.pages(rows, HOUR_US);
+            let mut plan = Plan::default();
+            let found = super::pages(&mut plan, "candles", &window, (rows, HOUR_US));
             assert_eq!(found.len(), pages, "{hours}");
+            assert_eq!(plan.vain.len(), usize::from(hours > 4_000), "what is left out is said");
             assert!(found.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "{found:?}");
             assert!(found.iter().all(|(from, to)| to - from < rows * 3_600_000), "{found:?}");
             assert!(found.last().is_none_or(|last| last.1 + 1 == until.0 / 1_000), "the latest are there");

@@ -7,7 +7,7 @@ use protocol::time::{HOUR_US, TimeUs};
 
 use super::super::client::{Ask, Client, Failure};
 use super::super::okx as reply;
-use super::{Interval, Known, Plan, Reading, Said, Snapshot, Step, Window, get, limit, quoted};
+use super::{Interval, Known, Plan, Reading, Said, Snapshot, Step, Window, get, limit, pages, quoted};
 
 const KEPT: Duration = Duration::from_secs(6 * 3_600);
 /// Trading statistics are allowed a quarter as often as the rest.
@@ -56,7 +56,7 @@ pub(super) fn plan(instrument: &Instrument, window: &Window, now: TimeUs) -> Pla
         (Series::Trade, "history-candles", "candles"),
         (Series::Mark, "history-mark-price-candles", "candles of the mark price"),
     ] {
-        for (from, to) in window.pages(100, length) {
+        for (from, to) in pages(&mut plan, what, window, (100, length)) {
             // Both ends are left out.
             let (before, after) = (from - 1, to + 1);
             let path =
@@ -69,20 +69,20 @@ pub(super) fn plan(instrument: &Instrument, window: &Window, now: TimeUs) -> Pla
     let (past, buyers) = ("open interest of the past", "what buyers took");
     let from = now.0 - (STEPS_KEPT - 1) * length;
     let kept = limit(&mut plan, past, window, from, "the latest 1,440 steps");
-    for (from, to) in kept.pages(100, length) {
+    for (from, to) in pages(&mut plan, past, &kept, (100, length)) {
         let range = format!("instId={symbol}&period={word}&begin={from}&end={to}&limit=100");
         let path = format!("/api/v5/rubik/stat/contracts/open-interest-history?{range}");
         add(&mut plan, past, get(path, STATISTICS), reply::open_interest_history);
     }
     let kept = limit(&mut plan, buyers, window, from, "the latest 1,440 steps");
-    for (from, to) in kept.pages(100, length) {
+    for (from, to) in pages(&mut plan, buyers, &kept, (100, length)) {
         let path = format!(
             "/api/v5/rubik/stat/taker-volume-contract?instId={symbol}&period={word}&unit=0&begin={from}&end={to}&limit=100"
         );
         let reading = Reading::Taken(reply::taker_bought);
         plan.steps.push(Step { what: buyers, ask: get(path, STATISTICS), reading });
     }
-    for (from, to) in window.pages(100, HOUR_US) {
+    for (from, to) in pages(&mut plan, "funding", window, (100, HOUR_US)) {
         let (before, after) = (from - 1, to + 1);
         let path =
             format!("/api/v5/public/funding-rate-history?instId={symbol}&before={before}&after={after}&limit=100");

@@ -37,6 +37,8 @@ pub(super) struct Line {
 enum End {
     /// It broke.
     Broke(GapCause, String),
+    /// The venue refused what was subscribed to.
+    Refused(String),
     /// Nobody listens any more.
     Unheard,
 }
@@ -52,11 +54,10 @@ struct Talk<'a> {
 }
 
 /// What outlives a connection.
-#[derive(Default)]
 struct Memory {
     lately: Lately,
-    /// When something was heard last; none before anything was.
-    heard: Option<TimeUs>,
+    /// When something was heard last; before anything was, when listening began.
+    heard: TimeUs,
     /// Why nothing was heard since, where the connection broke.
     broken: Option<GapCause>,
 }
@@ -68,7 +69,7 @@ fn with(report: &Shared, change: impl FnOnce(&mut Report)) {
 impl Line {
     /// Listens until nobody does any more.
     pub(super) async fn follow(self, options: Options, sender: mpsc::Sender<Heard>, report: Shared) {
-        let mut memory = Memory::default();
+        let mut memory = Memory { lately: Lately::default(), heard: now(), broken: None };
         let mut wait = options.backoff;
         while !sender.is_closed() {
             let before = memory.heard;
@@ -85,14 +86,22 @@ impl Line {
                 }
                 Err(what) => End::Broke(GapCause::Disconnected, what),
             };
-            let End::Broke(cause, what) = end else { return };
+            let (cause, what, is_refused) = match end {
+                End::Broke(cause, what) => (cause, what, false),
+                End::Refused(what) => (GapCause::Disconnected, what, true),
+                End::Unheard => return,
+            };
             memory.broken.get_or_insert(cause);
             with(&report, |report| {
                 report.broken += 1;
                 report.last_break = Some(format!("{}: {what}", self.place.host()));
             });
-            // Whoever said something is worth coming back to soon.
-            wait = if memory.heard == before { wait.saturating_mul(2).min(LONGEST_WAIT) } else { options.backoff };
+            // Whoever said something is worth coming back to soon, unless it was a refusal.
+            wait = if is_refused || memory.heard == before {
+                wait.saturating_mul(2).min(LONGEST_WAIT)
+            } else {
+                options.backoff
+            };
             tokio::time::sleep(part_of(wait)).await;
         }
     }
@@ -138,8 +147,8 @@ impl Talk<'_> {
             };
             let received = now();
             // A clock that was set back makes no gap that ends before it begins.
-            let since = memory.heard.replace(received).filter(|heard| *heard < received);
-            if let (Some(cause), Some(since)) = (memory.broken.take(), since) {
+            let since = std::mem::replace(&mut memory.heard, received);
+            if let Some(cause) = memory.broken.take().filter(|_| since < received) {
                 for gap in self.line.gaps(since, received, cause) {
                     if let Err(end) = self.hand_on(Heard::Said(gap)).await {
                         return end;
@@ -198,9 +207,12 @@ impl Talk<'_> {
         let parsed = match rules::read(self.line.venue, &self.line.instruments, text, received) {
             Ok(parsed) => parsed,
             Err(why) => {
-                let reason = if matches!(why, Unread::Refused { .. }) { "refused" } else { "malformed" };
-                let row = shown(&String::from_utf8_lossy(text));
-                return self.reject(Reject { reason, detail: why.to_string(), row }).await;
+                let is_refused = matches!(why, Unread::Refused { .. });
+                let reason = if is_refused { "refused" } else { "malformed" };
+                let (detail, row) = (why.to_string(), shown(&String::from_utf8_lossy(text)));
+                self.reject(Reject { reason, detail: detail.clone(), row }).await?;
+                // Pings would go on being answered, and what was refused would seem to be quiet.
+                return if is_refused { Err(End::Refused(detail)) } else { Ok(()) };
             }
         };
         with(self.report, |report| report.foreign += parsed.foreign);

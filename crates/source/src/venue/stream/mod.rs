@@ -1,7 +1,8 @@
 //! What venues say as it happens, over WebSockets that are mended when they break.
 //!
 //! A connection that breaks or falls silent is made anew after a growing, random wait, and the time in which something may have been said
-//! that was not heard is itself an observation ([`Gap`]) of every instrument concerned: a later total can say what it lacks. None of the
+//! that was not heard is itself an observation ([`Gap`]) of every instrument concerned: a later total can say what it lacks. The same goes for a connection on which
+//! the venue refuses a subscription, since it does not always say which. None of the
 //! streams read here numbers its messages without holes, so a loss within a connection that stands does not show. What is heard waits in
 //! a queue of bounded length: when whoever reads is slow, the connection is read more slowly, and [`Report::slowed`] says by how much.
 //! Nothing is dropped but what was heard before.

@@ -11,6 +11,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::samples::{ALL, bybit_inverse, bybit_linear, coinm, hype, instrument, okx_linear, usdm};
+use crate::venue::client::now;
 use crate::venue::stream::{Heard, Options, Report, Streams, listen};
 use crate::venue::{Places, hyperliquid};
 
@@ -289,8 +290,7 @@ async fn whoever_reads_slowly_loses_nothing_and_is_told() {
 async fn what_cannot_be_taken_is_told_and_what_follows_is_heard() {
     let wrong_side = liquidation(7).replace("Buy", "Long");
     let negative = liquidation(7).replace("0.0071", "-1");
-    let script =
-        ["not json", "{", "[]", r#"{"success":false,"ret_msg":"no","op":"subscribe"}"#, &wrong_side, &negative];
+    let script = ["not json", "{", "[]", &wrong_side, &negative];
     let foreign = liquidation(7).replace("BTCUSDT", "DOGEUSDT");
     let late = liquidation(3);
     let rest = [foreign, liquidation(9), late, liquidation(9)];
@@ -304,13 +304,41 @@ async fn what_cannot_be_taken_is_told_and_what_follows_is_heard() {
             other @ (Heard::Said(_) | Heard::Rejected(..)) => panic!("{other:?}"),
         }
     }
-    assert_eq!(reasons, ["malformed", "malformed", "malformed", "refused", "malformed", "implausible"]);
+    assert_eq!(reasons, ["malformed", "malformed", "malformed", "malformed", "implausible"]);
     let rows = [said(&mut streams).await, said(&mut streams).await];
     assert_eq!(rows.each_ref().map(number_of), [9, 3], "also what comes late");
     assert!(matches!(&rows[0].fact, Observed::Liquidation(liquidation) if liquidation.side == Side::Long));
     tokio::time::sleep(Duration::from_millis(100)).await;
     let Report { late, repeats, foreign, rejects, .. } = streams.report();
-    assert_eq!((late, repeats, foreign, rejects), (1, 1, 1, 6));
+    assert_eq!((late, repeats, foreign, rejects), (1, 1, 1, 5));
+}
+
+#[tokio::test]
+async fn what_was_not_heard_before_the_first_word_is_a_gap() {
+    let server = Server::start(vec![vec![Act::Drop], vec![Act::Say(liquidation(1)), Act::Stay]]).await;
+    let begun = now();
+    let mut streams = server.listen(&[bybit_linear()], &options());
+    let row = said(&mut streams).await;
+    let hole = gap(&row).unwrap_or_else(|| panic!("{row:?}"));
+    let first = said(&mut streams).await;
+    assert_eq!((hole.cause, number_of(&first)), (GapCause::Disconnected, 1));
+    assert!(begun <= row.time && row.time < hole.until && hole.until <= first.received, "{row:?}");
+}
+
+#[tokio::test]
+async fn a_refused_subscription_is_no_quiet_feed() {
+    let refusal = r#"{"success":false,"ret_msg":"no","op":"subscribe"}"#.to_owned();
+    let server =
+        Server::start(vec![vec![Act::Say(refusal), Act::Stay], vec![Act::Say(liquidation(1)), Act::Stay]]).await;
+    let options = Options { ping: Some(Duration::from_millis(50)), ..options() };
+    let mut streams = server.listen(&[bybit_linear()], &options);
+    let heard = next(&mut streams).await;
+    assert!(matches!(&heard, Heard::Rejected(Venue::Bybit, reject) if reject.reason == "refused"), "{heard:?}");
+    let row = said(&mut streams).await;
+    assert_eq!(gap(&row).map(|gap| gap.cause), Some(GapCause::Disconnected), "{row:?}");
+    assert_eq!(number_of(&said(&mut streams).await), 1);
+    let Report { connections, last_break, .. } = streams.report();
+    assert!(connections == 2 && last_break.is_some_and(|what| what.contains("no")));
 }
 
 #[tokio::test]

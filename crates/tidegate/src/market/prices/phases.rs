@@ -95,15 +95,17 @@ impl<'a> Known<'a> {
     }
 }
 
-/// What is still to be asked to know who stood behind each source up to a block, and what confirms it. Once these are answered,
-/// there may be more to ask.
-pub(super) fn questions(spans: &[Span], reads: &Reads, to: u64) -> Vec<ReadKey> {
+/// What is still to be asked to know who stood behind each source up to a block, and what confirms it up to another that is not before
+/// it. Once these are answered, there may be more to ask.
+pub(super) fn questions(spans: &[Span], reads: &Reads, (asked, to): (u64, u64)) -> Vec<ReadKey> {
     let known = Known::of(reads);
     let mut keys = Vec::new();
     let mut lives: BTreeMap<Address, (u64, u64)> = BTreeMap::new();
     for span in spans.iter().filter(|span| span.since <= to) {
         let life = lives.entry(span.source).or_insert((span.since, 0));
-        *life = (life.0.min(span.since), life.1.max(span.until.min(to)));
+        // A source that still stands is asked about where all of them are, or where it begins.
+        let until = if span.until < to { span.until } else { asked.max(span.since) };
+        *life = (life.0.min(span.since), life.1.max(until));
         // Where a source begins, its feed may not have spoken yet; where one ends, what logs tell of it is compared.
         keys.push(price_key(span.oracle, span.asset, span.since));
         if span.until < to {
@@ -162,7 +164,7 @@ mod tests {
         let word = |number: U256| Answer::Returned(number.to_be_bytes::<32>().to_vec().into());
         let (mut reads, mut calls) = (Reads::default(), 0);
         loop {
-            let keys = questions(&spans, &reads, to);
+            let keys = questions(&spans, &reads, (to, to));
             if keys.is_empty() {
                 return (calls, Known::of(&reads).wiring(&spans));
             }
@@ -189,6 +191,24 @@ mod tests {
                 reads.insert(key, answered).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn new_blocks_ask_nothing_anew_before_it_is_time() {
+        let [oracle, asset] = [2, 9].map(Address::repeat_byte);
+        let span = |source, since, until| Span { oracle, asset, source: Address::repeat_byte(source), since, until };
+        let spans = [span(5, 100, 899), span(6, 900, u64::MAX)];
+        let mut reads = Reads::default();
+        for key in questions(&spans, &reads, (1_000, 1_000)) {
+            let answered =
+                Answered { answer: Answer::Reverted(Default::default()), host: "x".into(), read_at: TimeUs(0) };
+            reads.insert(key, answered).unwrap();
+        }
+        assert_eq!(questions(&spans, &reads, (1_000, 1_050)), []);
+        // A source that comes in between is asked about where it begins, and what ends there where it ends.
+        let spans = [span(5, 100, 899), span(6, 900, 1_019), span(7, 1_020, u64::MAX)];
+        let blocks: BTreeSet<u64> = questions(&spans, &reads, (1_000, 1_050)).iter().map(|key| key.block).collect();
+        assert_eq!(blocks, BTreeSet::from([1_019, 1_020]));
     }
 
     #[test]
