@@ -525,7 +525,9 @@ proptest! {
         let legs: Vec<Leg<'_>> = draws.iter().zip(&spread).map(|(draw, off)| {
             let entry = entry * (Decimal::ONE + Decimal::new(*off, 3));
             let notional = match draw.contract { Contract::Linear => draw.notional, Contract::Inverse => draw.notional / draw.entry * entry };
-            Opening { entry, notional, ..draw.opening() }.leg().unwrap().0
+            // Of one venue by name, and with the coefficients of several.
+            let rule = Rule { venue: draws[0].rule.venue, ..draw.rule };
+            Opening { entry, notional, rule, ..draw.opening() }.leg().unwrap().0
         }).collect();
         let margin = Margin {
             quote: Decimal::from(balance),
