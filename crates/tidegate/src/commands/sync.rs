@@ -35,6 +35,12 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 /// Contracts are looked for anew after so many seconds of the chain's time.
 const LOOK_AGAIN: u64 = 3_600;
 
+/// Who stands behind prices is asked anew after so many seconds of the chain's time.
+const PRICES_AGAIN: u64 = 60;
+
+/// How long the last question about prices may take when following ends.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
 /// After this many looks in a row at which no node answered as it should, following ends.
 const MOST_STUMBLES: u32 = 5;
 
@@ -86,10 +92,11 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<(Report, bool)
     let mut logs = catch_up(&mut market, to).await?;
     market.tell_prices(to).await?;
     if args.follow && !stop.load(Ordering::Relaxed) {
-        let mut head = Head { target: &target, args, definition: &definition, looked_at: last.time };
+        let (looked_at, priced_at) = (last.time, last.time);
+        let mut head = Head { target: &target, args, definition: &definition, looked_at, priced_at };
         logs += follow(&mut market, &mut head, &stop).await?;
         if let Some(at) = market.folder.at().filter(|at| to < *at) {
-            market.tell_prices(at).await?;
+            market.close_prices(at).await?;
         }
     }
     // What is not final is of use only to whoever goes on following: it is read again or exchanged by the time of a next sync.
@@ -117,6 +124,15 @@ impl Market<'_> {
             self.pricing.keep(self.syncer.writer(), &self.folder, to)?;
         }
         Ok(())
+    }
+
+    /// The same at the end of following, when it was told to stop: a node that does not answer is not waited for.
+    async fn close_prices(&mut self, to: u64) -> anyhow::Result<()> {
+        self.pricing.is_closing = true;
+        match tokio::time::timeout(LAST_WORD, self.tell_prices(to)).await {
+            Ok(told) => told,
+            Err(_) => self.pricing.keep(self.syncer.writer(), &self.folder, to),
+        }
     }
 }
 
@@ -321,6 +337,8 @@ struct Head<'a> {
     definition: &'a Definition,
     /// The time of the final block as of which contracts were last looked for, in seconds since 1970.
     looked_at: u64,
+    /// The time of the final block as of which was last asked who stands behind prices, likewise.
+    priced_at: u64,
 }
 
 /// Takes every new block until stopped.
@@ -385,8 +403,11 @@ async fn look(market: &mut Market<'_>, head: &mut Head<'_>) -> anyhow::Result<He
     folder.follow(syncer, last.number).await?;
     if folder.at() >= Some(last.number) {
         rebuild::keep(syncer, folder, last.number).await?;
-        // A node forgets the state of blocks: what is to be asked is asked in time.
-        pricing.read(syncer, folder, (last.number, last.number)).await?;
+        // A node forgets the state of blocks, so what is to be asked is asked in time; asked at every block, it would be a file each.
+        if last.time.saturating_sub(head.priced_at) >= PRICES_AGAIN {
+            pricing.read(syncer, folder, (last.number, last.number)).await?;
+            head.priced_at = last.time;
+        }
     }
     Ok(change)
 }

@@ -192,12 +192,14 @@ pub(crate) struct Pricing {
     sampler: Sampler,
     /// What is asked at blocks before this one, no node has: it is not asked again while this runs.
     past: u64,
+    /// What is left is asked although it was told to stop.
+    pub(crate) is_closing: bool,
 }
 
 impl Pricing {
     /// Of a market whose feeds are known.
     pub(crate) fn new(definition: &Definition, feeds: Feeds, sampling: Sampling) -> Self {
-        Self { feeds, survey: Survey::new(definition), sampler: Sampler::new(sampling), past: 0 }
+        Self { feeds, survey: Survey::new(definition), sampler: Sampler::new(sampling), past: 0, is_closing: false }
     }
 
     /// Reads what prices up to a final block need, the last of `blocks`, and keeps it; who stands behind their sources is asked as of
@@ -246,7 +248,7 @@ impl Pricing {
         blocks: (u64, u64),
         is_meant: impl Fn(&ReadKey) -> bool,
     ) -> anyhow::Result<()> {
-        while !syncer.is_stopped() {
+        while self.is_closing || !syncer.is_stopped() {
             let keys = questions(&self.survey.spans, &folder.reads, blocks);
             let keys: Vec<ReadKey> = keys.into_iter().filter(&is_meant).collect();
             if keys.is_empty() {
