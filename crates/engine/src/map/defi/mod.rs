@@ -7,7 +7,7 @@
 //! 1. Interest is not carried on to when a price might be reached.
 //!
 //! An [`Index`] makes one pass over the accounts. It finds for each an interval of factors outside which double precision
-//! decides with proof ([`edge`]), ranks accounts by its end, and keeps sums of tokens along the ranks. A level's answer is
+//! decides with proof (`edge`), ranks accounts by its end, and keeps sums of tokens along the ranks. A level's answer is
 //! then a search and a few additions, plus the exact integer evaluation of those whose interval holds the level. So
 //! membership is that of the integers, always, and sums of tokens are exact; the values are those of the sums, floored once
 //! a reserve, class and market.
