@@ -6,7 +6,8 @@
 //! * [`health`]: which of many accounts need no exact look under given prices;
 //! * [`prices`]: what each asset cost after each log, where logs tell it;
 //! * [`map`]: what becomes liquidatable at each level of a coin's price;
-//! * [`liquidations`]: who was liquidated for how much, in groups, in bursts, and how concentrated it was.
+//! * [`liquidations`]: who was liquidated for how much, in groups, in bursts, and how concentrated it was;
+//! * [`recapture`]: what a liquidation paid beyond the debt, and who caught it.
 //!
 //! What this crate does not do: it reads no file and no clock, it draws no random numbers, and its results depend neither
 //! on the order in which threads finish nor on the order of a hash table.
@@ -18,3 +19,4 @@ pub mod health;
 pub mod liquidations;
 pub mod map;
 pub mod prices;
+pub mod recapture;

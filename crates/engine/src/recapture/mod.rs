@@ -1,0 +1,11 @@
+//! What a liquidation's bonus was, who caught it, and where it went: which liquidations an auction was held for
+//! ([`facts`]), and a row for each that adds up to the unit ([`row`]).
+//!
+//! Facts come in blocks of one chain, in the order of their transactions and logs. What logs cannot tell is absent and says so: it
+//! is never taken for nothing.
+
+pub mod facts;
+pub mod row;
+
+pub use facts::{Block, Happened, Liquidated, Place};
+pub use row::{Known, Route, Row};
