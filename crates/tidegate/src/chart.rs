@@ -137,8 +137,19 @@ pub(crate) struct Panel {
     pub parts: Vec<Part>,
     /// What is reached at each level beyond what is at today's price.
     pub reached: Known,
-    /// Between what that lies: low and high.
-    pub band: Option<(Known, Known)>,
+    /// Between what that lies, the one to go by first: it is shaded, another is outlined.
+    pub bands: Vec<Band>,
+}
+
+/// Between what sums lie.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Band {
+    /// What it is of.
+    pub name: String,
+    /// The lower ends.
+    pub low: Known,
+    /// The upper ends.
+    pub high: Known,
 }
 
 /// A part of the bars of a panel.

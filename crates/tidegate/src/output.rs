@@ -9,6 +9,7 @@ use arrow_array::{
     ArrayRef, Decimal128Array, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use engine::map::{Assumed, Assumption};
 use serde_json::json;
 
 use crate::table::{Column, Report, Table, Unit, Value};
@@ -38,12 +39,17 @@ pub(crate) struct Destination {
 
 /// Writes a report.
 pub(crate) fn write(report: &Report, to: &Destination) -> anyhow::Result<()> {
+    write_supposing(report, &[], to)
+}
+
+/// Writes a report that rests on assumptions: JSON has them by name, with their values and units. For people they are among the notes.
+pub(crate) fn write_supposing(report: &Report, assumed: &[Assumption], to: &Destination) -> anyhow::Result<()> {
     if to.format == Format::Parquet {
         let Some(path) = &to.file else { bail!("Parquet is binary; say where to write it with --out FILE") };
         return write_file(path, &to_parquet(report)?);
     }
     let text = match to.format {
-        Format::Json => format!("{:#}\n", to_json(report)),
+        Format::Json => format!("{:#}\n", to_json(report, assumed)),
         Format::Csv => to_csv(report)?,
         Format::Text | Format::Parquet => to_text(report),
     };
@@ -176,10 +182,27 @@ fn shown(value: &Value) -> String {
 }
 
 /// US dollars are decimal text, so that no reader's float cuts them.
-fn to_json(report: &Report) -> serde_json::Value {
+fn to_json(report: &Report, assumed: &[Assumption]) -> serde_json::Value {
     let tables: serde_json::Map<String, serde_json::Value> =
         report.tables.iter().map(|table| (table.name.to_owned(), table_json(table))).collect();
-    json!({ "title": report.title, "standing": report.standing.word(), "notes": report.notes, "tables": tables })
+    let mut json =
+        json!({ "title": report.title, "standing": report.standing.word(), "notes": report.notes, "tables": tables });
+    if !assumed.is_empty() {
+        json["assumptions"] = assumed.iter().map(|one| (one.name.to_string(), assumed_json(one))).collect();
+    }
+    json
+}
+
+/// One thing that was supposed. A rule has no value but the sentence that says it.
+fn assumed_json(one: &Assumption) -> serde_json::Value {
+    let value = match &one.value {
+        Assumed::Rule => json!(null),
+        Assumed::Number(number) => json!(number),
+        Assumed::Words(words) => json!(&**words),
+        Assumed::Numbers(numbers) => numbers.iter().map(|(of, number)| (of.to_string(), json!(number))).collect(),
+    };
+    let text = |text: &str| if text.is_empty() { json!(null) } else { json!(text) };
+    json!({ "value": value, "unit": text(&one.unit), "says": text(&one.says) })
 }
 
 fn table_json(table: &Table) -> serde_json::Value {
@@ -238,9 +261,13 @@ fn with_standing(table: &Table, report: &Report) -> Table {
     table
 }
 
-/// A name that a spreadsheet would run as a formula gets a quote before it.
+/// A name that a spreadsheet would run as a formula gets a quote before it; a number below zero is none.
 fn without_formula(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+    if text.parse::<f64>().is_err() && text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
 }
 
 fn to_parquet(report: &Report) -> anyhow::Result<Vec<u8>> {

@@ -120,6 +120,14 @@ impl Levels {
         (level.0 - self.today.0) * BPS / self.today.0
     }
 
+    /// The level nearest to a change of today's price in basis points, the lower of two as near; none where even that is more than a
+    /// tenth of the change away from it.
+    #[must_use]
+    pub fn nearest(&self, change: i128) -> Option<usize> {
+        let away = |at: &usize| self.distance(self.prices[*at]).abs_diff(change);
+        (0..self.len()).min_by_key(away).filter(|at| away(at) <= change.unsigned_abs() / 10)
+    }
+
     /// What each level adds to its neighbour nearer to today's price, given what is reached at each. At the nearest level on
     /// either side that is what is reached there beyond `now`, what is reached at today's price.
     ///
@@ -155,6 +163,28 @@ mod tests {
         // Reached: 500 → 9, 750 → 4, today 1 already, 1,000 → 1, 1,250 → 3, 1,500 → nothing known.
         let reached = [Some(9), Some(4), Some(1), Some(3), None];
         assert_eq!(levels.steps(&reached, Some(1)), [Some(5), Some(3), Some(0), Some(2), None]);
+    }
+
+    #[test]
+    fn the_nearest_level_is_near_or_none() {
+        let levels = Levels::around(Usd8(10_000), -5_000, 5_000, 400).unwrap();
+        // Levels are at -5,000, -4,600, … -200, 200, …: a tenth of a change is how far they may be off.
+        for (change, expected) in [
+            (-5_000, Some(-5_000)),
+            (-4_700, Some(-4_600)),
+            (-4_400, Some(-4_600)),
+            (1_000, Some(1_000)),
+            (900, None),
+            (1_100, Some(1_000)),
+            (1_200, None),
+            (0, None),
+            (5_400, Some(5_000)),
+            (5_600, None),
+            (i128::MIN, None),
+        ] {
+            let found = levels.nearest(change).map(|at| levels.distance(levels.prices()[at]));
+            assert_eq!(found, expected, "{change}");
+        }
     }
 
     #[test]

@@ -63,8 +63,11 @@ pub struct Series {
     pub now: Option<i128>,
     /// What is reached at each level, in `10^-8` of the unit; `None` where it is not known.
     pub values: Vec<Option<i128>>,
-    /// Between what the values lie, where a model gives that.
+    /// Between what is expected to be liquidated where a level is reached, as far as the past tells: what then came in past cases in
+    /// which the nearest was said.
     pub band: Option<Band>,
+    /// Between what the values lie by what a model supposes of leverages alone.
+    pub leverage_band: Option<Band>,
 }
 
 /// Whose a series is. `None` means all together.
@@ -223,16 +226,41 @@ pub struct Coverage {
 }
 
 /// What was supposed, in the order in which it matters.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Assumptions(pub Vec<Assumption>);
 
 /// One thing that was supposed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Assumption {
     /// A short name for programs, such as `leverage_prior`.
     pub name: Arc<str>,
-    /// What was supposed, and why, as a sentence.
+    /// What was supposed, and why, as a sentence; empty where one before it says it.
     pub says: Arc<str>,
+    /// Its value.
+    pub value: Assumed,
+    /// The unit of the value; empty where it has none.
+    pub unit: Arc<str>,
+}
+
+impl Assumption {
+    /// A value with its name, its unit, and the sentence that says what it means.
+    #[must_use]
+    pub fn new(name: &str, says: String, value: Assumed, unit: &str) -> Self {
+        Self { name: name.into(), says: says.into(), value, unit: unit.into() }
+    }
+}
+
+/// The value of what was supposed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Assumed {
+    /// None: it is a rule, and its sentence says which.
+    Rule,
+    /// A number.
+    Number(f64),
+    /// A word.
+    Words(Arc<str>),
+    /// Numbers by what they are of, in order.
+    Numbers(Vec<(Arc<str>, f64)>),
 }
 
 /// A figure that a model computed, in units of `10^-8`, rounded to the nearest; `None` where it is no number or too large.

@@ -8,7 +8,7 @@ use super::axis::{Axis, compact, step_of};
 use super::canvas::{Anchor, Canvas, GREY, GRID, INK, MARGIN, RULE, Rect, Style, WIDTH, num};
 use super::frame::{self, Plot, SMALL, TINY};
 use super::text::{Type, clean};
-use super::{Panel, PriceMap, drawable};
+use super::{Band, Panel, PriceMap, drawable};
 
 /// Shades of what a fall reaches, the first the strongest.
 const FALLS: [&str; 4] = ["#2f6496", "#8db3d6", "#16395a", "#c5d9ea"];
@@ -22,6 +22,8 @@ const BAND: &str = "#6b7783";
 const TICKS: f64 = 52.0;
 /// Most panels that have room.
 const MOST_PANELS: usize = 4;
+/// The most room that a name of the legend takes, so that two stand in a line.
+const LONGEST_NAME: f64 = 440.0;
 /// The type of a panel's heading.
 const HEADING: Type = Type::bold(12.5);
 
@@ -72,9 +74,8 @@ pub(super) fn draw(chart: &PriceMap) -> String {
     let height = (bottom - top) / panels.len() as f64;
     for ((panel, axes), row) in panels.iter().zip(&scales).zip(0_u8..) {
         let above = top + f64::from(row) * height;
-        let legend = above + if panels.len() > 2 { 14.0 } else { 36.0 };
+        let legend = heading(&mut canvas, chart, panel, (above + 14.0, panels.len() > 2));
         let plot = Plot { left: prices.left, right: prices.right, top: legend + 16.0, bottom: above + height - 12.0 };
-        heading(&mut canvas, chart, panel, (above + 14.0, legend));
         under(&mut canvas, prices, plot);
         one(&mut canvas, chart, panel, (prices, plot, *axes));
         today(&mut canvas, chart, prices, plot);
@@ -116,7 +117,7 @@ fn value(value: Option<f64>) -> Option<f64> {
 fn axes(panel: &Panel) -> [Axis; 2] {
     let levels = panel.reached.len();
     let stacked = (0..levels).map(|at| stack(panel, at).last().map_or(0.0, |(_, _, to)| *to));
-    let band = panel.band.iter().flat_map(|(low, high)| low.iter().chain(high)).filter_map(|one| value(*one));
+    let band = panel.bands.iter().flat_map(|band| band.low.iter().chain(&band.high)).filter_map(|one| value(*one));
     let reached = panel.reached.iter().filter_map(|one| value(*one)).chain(band);
     [Axis::of(stacked, 3), Axis::of(reached.map(|value| value.max(0.0)), 3)]
 }
@@ -135,9 +136,9 @@ fn stack(panel: &Panel, at: usize) -> Vec<(usize, f64, f64)> {
     parts
 }
 
-/// The panel's name, its standing, and what its marks mean.
-/// The legend stands beside the name, or in a line of its own.
-fn heading(canvas: &mut Canvas, chart: &PriceMap, panel: &Panel, (y, under): (f64, f64)) {
+/// The panel's name, its standing, and what its marks mean, from a height down; gives back the height of the last line. The legend
+/// stands beside the name where lines are dear and it fits, else in lines of its own.
+fn heading(canvas: &mut Canvas, chart: &PriceMap, panel: &Panel, (y, is_dear): (f64, bool)) -> f64 {
     let badge = TINY.fit(&clean(&panel.badge), 240.0);
     let mut x = MARGIN;
     if !badge.is_empty() {
@@ -148,13 +149,46 @@ fn heading(canvas: &mut Canvas, chart: &PriceMap, panel: &Panel, (y, under): (f6
         x += w + 10.0;
     }
     let legend = legend(chart, panel);
-    let room: f64 = legend.iter().map(|(_, name)| TINY.width(name) + 46.0).sum();
-    let beside = if under > y { 0.0 } else { room + 16.0 };
-    let title = HEADING.fit(&clean(&panel.title), (WIDTH - MARGIN - x - beside).max(80.0));
-    canvas.text((x, y), Style::new(HEADING, INK), &title);
-    let mut x = if under > y { MARGIN } else { WIDTH - MARGIN - room };
-    let y = under;
-    for (mark, name) in &legend {
+    let room: f64 = legend.iter().map(|(_, name)| wide(name)).sum();
+    let title = clean(&panel.title);
+    let is_beside = is_dear && HEADING.width(&title).max(80.0) + room + 16.0 <= WIDTH - MARGIN - x;
+    let beside = if is_beside { room + 16.0 } else { 0.0 };
+    canvas.text((x, y), Style::new(HEADING, INK), &HEADING.fit(&title, WIDTH - MARGIN - x - beside));
+    if is_beside {
+        names(canvas, panel, &legend, (WIDTH - MARGIN - room, y));
+        return y;
+    }
+    let mut line = y;
+    for (lead, row) in (0_u8..).zip(rows(&legend)) {
+        line += if lead == 0 && !is_dear { 22.0 } else { 17.0 };
+        names(canvas, panel, row, (MARGIN, line));
+    }
+    line
+}
+
+/// How wide a mark with its name is, and the room after it.
+fn wide(name: &str) -> f64 {
+    TINY.width(name) + 46.0
+}
+
+/// The legend in as few lines as hold it.
+fn rows(legend: &[(Key, String)]) -> Vec<&[(Key, String)]> {
+    let mut rows = Vec::new();
+    let (mut from, mut taken) = (0, 0.0);
+    for (at, (_, name)) in legend.iter().enumerate() {
+        if at > from && taken + wide(name) > WIDTH - 2.0 * MARGIN {
+            rows.push(&legend[from..at]);
+            (from, taken) = (at, 0.0);
+        }
+        taken += wide(name);
+    }
+    rows.push(&legend[from..]);
+    rows
+}
+
+/// One line of the legend.
+fn names(canvas: &mut Canvas, panel: &Panel, legend: &[(Key, String)], (mut x, y): (f64, f64)) {
+    for (mark, name) in legend {
         match mark {
             Key::Part(part) => {
                 for (side, shades) in [FALLS, RISES].iter().enumerate() {
@@ -167,31 +201,44 @@ fn heading(canvas: &mut Canvas, chart: &PriceMap, panel: &Panel, (y, under): (f6
                 canvas.line((x, y - 4.0), (x + 12.0, y - 4.0), LINES[0], 2.0);
                 canvas.line((x + 12.0, y - 4.0), (x + 24.0, y - 4.0), LINES[1], 2.0);
             }
-            Key::Band => canvas.rect(Rect { x, y: y - 10.0, w: 24.0, h: 11.0 }, BAND, r#" fill-opacity="0.25""#),
+            Key::Band(at) => canvas.rect(Rect { x, y: y - 10.0, w: 24.0, h: 11.0 }, band_fill(*at), band_style(*at)),
         }
         canvas.text((x + 30.0, y), Style::new(TINY, GREY), name);
-        x += TINY.width(name) + 46.0;
+        x += wide(name);
+    }
+}
+
+/// The first band is shaded, with an edge by which a thin one is seen; others are outlined.
+fn band_fill(at: usize) -> &'static str {
+    if at == 0 { BAND } else { "none" }
+}
+
+fn band_style(at: usize) -> &'static str {
+    if at == 0 {
+        r##" fill-opacity="0.3" stroke="#3f4a55" stroke-width="1.1""##
+    } else {
+        r##" stroke="#6b7783" stroke-width="1" stroke-dasharray="3 3""##
     }
 }
 
 enum Key {
     Part(usize),
     Line,
-    Band,
+    Band(usize),
 }
 
 fn legend(chart: &PriceMap, panel: &Panel) -> Vec<(Key, String)> {
     let mut names: Vec<(Key, String)> = Vec::new();
     for (place, part) in panel.parts.iter().enumerate().take(FALLS.len()) {
-        let name = TINY.fit(&clean(&part.name), 150.0);
+        let name = TINY.fit(&clean(&part.name), LONGEST_NAME);
         let name = if name.is_empty() { "each level adds".to_owned() } else { name };
         let unit = if place == 0 { " (bars, left)" } else { "" };
         names.push((Key::Part(place), format!("{name}{unit}")));
     }
     let line = if chart.levels.len() > 1 { "sum from today's price (line, right)" } else { "sum (right)" };
     names.push((Key::Line, line.to_owned()));
-    if panel.band.is_some() {
-        names.push((Key::Band, "between low and high".to_owned()));
+    for (at, band) in panel.bands.iter().enumerate() {
+        names.push((Key::Band(at), TINY.fit(&clean(&band.name), LONGEST_NAME)));
     }
     names
 }
@@ -235,7 +282,9 @@ fn one(canvas: &mut Canvas, chart: &PriceMap, panel: &Panel, (prices, plot, axes
         }
     }
     frame::ground(canvas, plot, axes[0]);
-    band(canvas, chart, panel, (prices, plot, axes[1]));
+    for (at, of) in panel.bands.iter().enumerate() {
+        band(canvas, chart, (at, of), (prices, plot, axes[1]));
+    }
     for side in [0, 1] {
         line(canvas, chart, panel, (prices, plot, axes[1]), side);
     }
@@ -283,12 +332,11 @@ fn line(canvas: &mut Canvas, chart: &PriceMap, panel: &Panel, (prices, plot, axi
 }
 
 /// Between what a model's sums lie.
-fn band(canvas: &mut Canvas, chart: &PriceMap, panel: &Panel, (prices, plot, axis): (Prices, Plot, Axis)) {
-    let Some((low, high)) = &panel.band else { return };
+fn band(canvas: &mut Canvas, chart: &PriceMap, (at, of): (usize, &Band), (prices, plot, axis): (Prices, Plot, Axis)) {
     for side in [0, 1] {
         let known: Vec<(f64, f64, f64)> = outwards(chart, side)
             .into_iter()
-            .filter_map(|at| Some((chart.levels[at], value(*low.get(at)?)?, value(*high.get(at)?)?)))
+            .filter_map(|at| Some((chart.levels[at], value(*of.low.get(at)?)?, value(*of.high.get(at)?)?)))
             .collect();
         if known.is_empty() {
             continue;
@@ -297,7 +345,7 @@ fn band(canvas: &mut Canvas, chart: &PriceMap, panel: &Panel, (prices, plot, axi
         let upper: Vec<String> = known.iter().map(|(price, _, high)| point((*price, *high))).collect();
         let lower: Vec<String> = known.iter().rev().map(|(price, low, _)| point((*price, *low))).collect();
         let data = format!("M{}L{}L{}Z", point((chart.today, 0.0)), upper.join("L"), lower.join("L"));
-        canvas.path(&data, &format!(r#"fill="{BAND}" fill-opacity="0.25""#));
+        canvas.path(&data, &format!(r#"fill="{}"{}"#, band_fill(at), band_style(at)));
     }
 }
 

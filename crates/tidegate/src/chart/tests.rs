@@ -5,7 +5,9 @@ use resvg::usvg::roxmltree::{Document, ParsingOptions};
 use super::axis::{Axis, compact};
 use super::canvas::num;
 use super::text::{Type, clean, escape};
-use super::{Bar, Bars, Caption, Chart, Heat, Panel, Part, Point, PriceMap, Scales, Span, Timeline, calendar, raster};
+use super::{
+    Band, Bar, Bars, Caption, Chart, Heat, Panel, Part, Point, PriceMap, Scales, Span, Timeline, calendar, raster,
+};
 
 const DAY: i64 = 86_400;
 /// 2021-01-01.
@@ -64,7 +66,12 @@ fn panel(levels: usize, parts: usize, badge: &str, size: f64) -> Panel {
         is_exact: badge == "exact",
         prefix: "$".to_owned(),
         parts: (0..parts).map(|part| Part { name: format!("part {part}"), steps: steps.clone() }).collect(),
-        band: (badge == "estimated").then(|| (scaled(0.6), scaled(1.5))),
+        bands: if badge == "estimated" {
+            let band = |name: &str, low, high| Band { name: name.to_owned(), low: scaled(low), high: scaled(high) };
+            vec![band("what came after the like before", 0.2, 2.5), band("by leverages alone", 0.6, 1.5)]
+        } else {
+            Vec::new()
+        },
         reached,
     }
 }
@@ -208,6 +215,23 @@ fn texts_over_prices_stand_apart() {
                     assert!(apart, "{} lies on {} at {levels} levels", one.4, other.4);
                 }
             }
+        }
+    }
+}
+
+/// A source's name is read whole, however many there are.
+#[test]
+fn long_names_of_a_legend_are_not_cut() {
+    for (panels, parts) in [(1, 1), (1, 4), (2, 4), (3, 2), (4, 4)] {
+        let mut one = panel(41, parts, "estimated", 1e6);
+        let name = |at: usize| format!("dataset number {at}: hyperliquid, positions seen from many accounts");
+        one.parts.iter_mut().enumerate().for_each(|(at, part)| part.name = name(at));
+        one.title = "Perpetuals in positions seen, dataset number one, 2026-02-05T22:00:00Z".to_owned();
+        let svg = check(&Chart::PriceMap(price_map(41, vec![one; panels])));
+        let said: Vec<String> = (0..parts).map(name).chain(["what came after the like before".to_owned()]).collect();
+        for name in said {
+            let texts = svg.matches(&format!(">{name}")).count();
+            assert!(texts >= panels, "{name} at {panels} panels of {parts} parts");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
 use anyhow::bail;
+use engine::map::Assumption;
 use engine::map::perps::estimated::{Model, place};
 use engine::map::perps::leverage::{
     LOOK_BACK, Metric, Moment, REACH, REBUILT, RESET, STRETCHED, WINDOWS, compare, funding, verdict,
@@ -45,14 +46,16 @@ pub(crate) fn run(archive: &Path, args: &args::Leverage) -> anyhow::Result<()> {
         ],
     );
     let mut standing = Standing::Observed;
-    let mut told = Vec::new();
+    let (mut told, mut assumed) = (Vec::new(), Vec::new());
     for source in &found.sources {
-        let moments = moments(source, &args.coin, args.supply)?;
+        let (moments, supposed) = moments(source, &args.coin, args.supply)?;
         let Some(now) = moments.iter().rev().find(|moment| moment.open_interest.is_some()) else {
             notes.push(format!("{}: open interest is not known, so nothing can be said.", source.name));
             continue;
         };
         standing = standing.max(source.standing).max(Standing::Estimated);
+        let named = |one: Assumption| Assumption { name: format!("{}.{}", source.name, one.name).into(), ..one };
+        assumed.extend(supposed.into_iter().map(named));
         let until = moments.iter().take_while(|moment| moment.time <= now.time).count();
         rows(source, now, &moments[..until], &mut table, &mut notes);
         told.extend(says(source, &moments[..until]));
@@ -71,7 +74,8 @@ pub(crate) fn run(archive: &Path, args: &args::Leverage) -> anyhow::Result<()> {
     told.extend(found.notes);
     told.extend(notes);
     let title = format!("Leverage in {}", text::printable(&args.coin));
-    output::write(&Report { title, standing, notes: told, tables: vec![table] }, &super::destination(&args.output))
+    let report = Report { title, standing, notes: told, tables: vec![table] };
+    output::write_supposing(&report, &assumed, &super::destination(&args.output))
 }
 
 /// The rule, in words.
@@ -88,13 +92,13 @@ fn rule() -> String {
     )
 }
 
-/// What is known of a source at the end of every candle.
-fn moments(source: &Source, coin: &str, supply: Option<f64>) -> anyhow::Result<Vec<Moment>> {
+/// What is known of a source at the end of every candle, and what was supposed for it.
+fn moments(source: &Source, coin: &str, supply: Option<f64>) -> anyhow::Result<(Vec<Moment>, Vec<Assumption>)> {
     if source.candles.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     // A model that was fitted to what came later would know the past too well: the prior alone.
-    let mut model = Model::new(model::grid(source, i64::MAX)?, model::prior(source, coin)?)?;
+    let mut model = Model::new(model::grid(source, i64::MAX)?, model::prior(source, coin, i64::MAX)?)?;
     let a_day = usize::try_from(DAY / source.interval.clamp(1, DAY)).unwrap_or(1);
     // A model is large: of candles shorter than an hour those are kept that the newest moment and every hour before it need.
     let newest = source.candles.iter().rposition(|candle| candle.open_interest.is_some()).unwrap_or(0);
@@ -144,7 +148,7 @@ fn moments(source: &Source, coin: &str, supply: Option<f64>) -> anyhow::Result<V
             predicted,
         });
     }
-    Ok(moments)
+    Ok((moments, model.assumptions().stated()))
 }
 
 /// Funding for a day at a moment: the last rate that was paid, no older than a day.
@@ -316,7 +320,7 @@ mod tests {
     fn what_is_supposed_of_the_past_is_no_evidence() {
         let mut source = source();
         model::suppose_open_interest(&mut source);
-        let found = moments(&source, "BTC", None).unwrap();
+        let found = moments(&source, "BTC", None).unwrap().0;
         assert_eq!(found.iter().filter(|moment| moment.open_interest.is_some()).count(), 1);
         let said = says(&source, &found).concat();
         assert!(
@@ -329,7 +333,7 @@ mod tests {
     fn the_newest_moment_and_each_hour_before_it_are_predicted() {
         let mut source = source();
         source.candles.iter_mut().for_each(|candle| candle.open_interest = Some(10.0));
-        let found = moments(&source, "BTC", None).unwrap();
+        let found = moments(&source, "BTC", None).unwrap().0;
         let predicted: Vec<usize> = (0..found.len()).filter(|at| found[*at].predicted.is_some()).collect();
         // The first day has no map made before it.
         assert_eq!(predicted, (0..24).map(|hour| 149 + hour * 6).collect::<Vec<_>>());

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use anyhow::Context as _;
 use engine::map::perps::Grid;
-use engine::map::perps::calibrate::{self, Case};
+use engine::map::perps::calibrate::{self, Best, Case};
 use engine::map::perps::estimated::{Assumptions, Bucket, Candle, Model};
+use engine::map::perps::score::{Misses, Walked, walk};
 use protocol::Decimal;
 use protocol::venue::{Opening, Side, Tiers, Venue, hyperliquid};
 
@@ -28,6 +29,8 @@ const TAKER_FEE: Decimal = Decimal::from_parts(5, 0, 0, false, 4);
 const CELLS: usize = 1_600;
 /// Ways in which positions pass on that are tried when a model is fitted: share of turnover, and its power of leverage.
 const TRIES: [(f64, f64); 7] = [(0.03, 1.0), (0.1, 1.0), (0.3, 0.5), (1.0, 0.5), (3.0, 1.0), (10.0, 0.5), (30.0, 1.0)];
+/// How far taker buying moves entries, tried beside not at all on the best of those ways.
+const TILTS: [f64; 2] = [0.5, 1.0];
 /// The way where nothing can be tried.
 const UNFITTED: (f64, f64) = (0.1, 1.0);
 /// How much the prior counts in a fit.
@@ -54,11 +57,17 @@ pub(crate) fn suppose_open_interest(source: &mut Source) {
     ));
 }
 
+/// The candles that had ended by a moment.
+fn ended(source: &Source, until: i64) -> &[Candle] {
+    let before = source.candles.partition_point(|candle| candle.time.saturating_add(source.interval) <= until);
+    source.candles.get(..before).unwrap_or_default()
+}
+
 /// The grid on which a source's levels stand, with room on either side of all its prices before `until`: where they go after it
 /// does not move a level. Of all its prices where there are none before.
 pub(crate) fn grid(source: &Source, until: i64) -> anyhow::Result<Grid> {
-    let before = source.candles.partition_point(|candle| candle.time < until);
-    let candles = source.candles.get(..before).filter(|before| !before.is_empty()).unwrap_or(&source.candles);
+    let before = ended(source, until);
+    let candles = if before.is_empty() { &source.candles } else { before };
     let low = candles.iter().map(|candle| candle.low).fold(f64::INFINITY, f64::min);
     let high = candles.iter().map(|candle| candle.high).fold(0.0, f64::max);
     Grid::new(low / 3.0, high * 2.0, CELLS).with_context(|| format!("{}: no prices to map", source.name))
@@ -73,10 +82,12 @@ fn tiers(source: &Source, coin: &str) -> (Option<Tiers>, &'static str) {
     (stated, "as the venue's documents stated them")
 }
 
-/// What a source's model supposes before anything is fitted.
-pub(crate) fn prior(source: &Source, coin: &str) -> anyhow::Result<Assumptions> {
+/// What a source's model supposes before anything is fitted, for positions at the last price before `until`, or the first of all.
+pub(crate) fn prior(source: &Source, coin: &str, until: i64) -> anyhow::Result<Assumptions> {
     let (tiers, from) = tiers(source, coin);
-    let entry = source.candles.last().and_then(|candle| Decimal::try_from(candle.close).ok());
+    let entry = ended(source, until).last().map(|candle| candle.close);
+    let entry = entry.or(source.candles.first().map(|candle| candle.open));
+    let entry = entry.and_then(|price| Decimal::try_from(price).ok());
     let entry = entry.with_context(|| format!("{}: no price", source.name))?;
     let rule = source.venue.rule(TAKER_FEE);
     let exact = |leverage: u32, share: f64| {
@@ -131,6 +142,7 @@ fn supposed(source: &Source, words: String, mut buckets: Vec<Bucket>) -> Assumpt
         fast_share: 0.8,
         fast_pace: 10.0,
         entry_tilt: 0.0,
+        tilt_cases: 0,
         liquidated: 1.0,
         interval: source.interval,
     }
@@ -142,24 +154,29 @@ pub(crate) fn starts(source: &Source) -> i64 {
     first.map_or(i64::MAX, |candle| candle.time)
 }
 
-/// The candles to whose liquidations a model is fitted that may know nothing of `until` or after.
+/// The candles to whose liquidations a model is fitted that may know nothing of `until` or after: those that had ended by then.
 pub(crate) fn fitting(source: &Source, until: i64) -> Range<i64> {
     let starts = starts(source);
-    let ends = source.liquidated.range(..until).next_back().map_or(starts, |(time, _)| time.saturating_add(1));
-    let ends = ends.max(starts);
+    let ended = source.liquidated.range(..=until.saturating_sub(source.interval));
+    let ends = ended.last().map_or(starts, |(time, _)| time.saturating_add(1)).max(starts);
     starts + (ends - starts) / WARMING..ends
+}
+
+/// A source's candles, each with what was liquidated in it where that is known.
+pub(crate) fn cases(source: &Source) -> Vec<Case> {
+    let of = |candle: &Candle| (*candle, source.liquidated.get(&candle.time).copied());
+    source.candles.iter().map(of).collect()
 }
 
 /// What a source's model supposes, fitted to the liquidations of candles before `until` where there are enough.
 pub(crate) fn assumptions(source: &Source, coin: &str, grid: &Grid, until: i64) -> anyhow::Result<Assumptions> {
-    let prior = prior(source, coin)?;
+    let mut prior = prior(source, coin, until)?;
     let window = fitting(source, until);
     let known = source.liquidated.range(window.clone()).count();
     if known < LEAST_FITTED {
         return Ok(prior);
     }
-    let of = |candle: &Candle| (*candle, source.liquidated.get(&candle.time).copied());
-    let cases: Vec<Case> = source.candles.iter().map(of).collect();
+    let cases = cases(source);
     let fit = |start: &Assumptions| {
         let tries = TRIES.map(|(transfer, transfer_power)| Assumptions { transfer, transfer_power, ..start.clone() });
         calibrate::best(grid, &tries, STRENGTH, &cases, &window, None)
@@ -181,8 +198,10 @@ pub(crate) fn assumptions(source: &Source, coin: &str, grid: &Grid, until: i64) 
             source.venue,
             flat_words()
         );
-        best = fit(&supposed(source, words, flat()))?.unwrap_or(best);
+        prior = supposed(source, words, flat());
+        best = fit(&prior)?.unwrap_or(best);
     }
+    best = tilted(best, &prior, (grid, &cases, &window))?;
     let scale = format!(
         "{fitted_to}, with {:.2} dollars supposed to be liquidated there for one of the open interest's own (1 where that could \
          have lost as much)",
@@ -192,14 +211,100 @@ pub(crate) fn assumptions(source: &Source, coin: &str, grid: &Grid, until: i64) 
     Ok(Assumptions { source: words, ..best.assumptions })
 }
 
+/// The best fit with what takers bought tried as well, where enough of it is known: `start` is what it began from.
+fn tilted(
+    best: Best,
+    start: &Assumptions,
+    (grid, cases, window): (&Grid, &[Case], &Range<i64>),
+) -> anyhow::Result<Best> {
+    let is_known = |(candle, liquidated): &&Case| {
+        window.contains(&candle.time) && liquidated.is_some() && candle.taker_buy.is_some() && candle.turnover.is_some()
+    };
+    let known = cases.iter().filter(is_known).count();
+    if known < LEAST_FITTED {
+        return Ok(best);
+    }
+    let Assumptions { transfer, transfer_power, .. } = best.assumptions;
+    let tries = TILTS.map(|entry_tilt| Assumptions { transfer, transfer_power, entry_tilt, ..start.clone() });
+    let tilted = calibrate::best(grid, &tries, STRENGTH, cases, window, None)?;
+    let mut best = tilted.filter(|tilted| tilted.fit.divergence < best.fit.divergence).unwrap_or(best);
+    best.assumptions.tilt_cases = known;
+    Ok(best)
+}
+
+/// A model after all candles, and what its own past tells of it.
+pub(crate) struct Folded {
+    pub model: Model,
+    /// What came in the candles it was fitted to after what it says of them, longs and shorts.
+    pub past: [Misses; 2],
+}
+
 /// The model after all candles, with the fit to all known liquidations.
-pub(crate) fn folded(source: &Source, coin: &str) -> anyhow::Result<Model> {
+pub(crate) fn folded(source: &Source, coin: &str) -> anyhow::Result<Folded> {
     let grid = grid(source, i64::MAX)?;
     let assumptions = assumptions(source, coin, &grid, i64::MAX)?;
-    let mut model = Model::new(grid, assumptions)?;
-    for candle in &source.candles {
-        // What is not taken is counted in the model's coverage.
-        let _ = model.apply(candle);
+    let window = fitting(source, i64::MAX).start..i64::MAX;
+    // What is not taken is counted in the model's coverage.
+    let Walked { said, methods } = walk(&grid, &assumptions, &cases(source), &window)?;
+    let past = said.map(|said| Misses::of(said.iter().map(|one| (one.band.mid, one.came)).collect()));
+    Ok(Folded { model: methods.into_model(), past })
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::standing::Standing;
+
+    use super::*;
+    use crate::perps::Origin;
+
+    /// Twelve days of hours, with what takers bought of each where that is told, and what a model of this tilt liquidates in them.
+    fn source(tilt: f64, is_told: bool) -> Source {
+        let mut source = Source::new("test".into(), Origin::Venues, Venue::Hyperliquid, Standing::Observed);
+        source.interval = 3_600;
+        let mut price = 100.0_f64;
+        for at in 0..290_i64 {
+            let turn = |by: i64| f64::from(i32::try_from(at * by % 29).unwrap()) / 29.0 - 0.5;
+            let close = (price * (1.0 + 0.05 * turn(7))).clamp(70.0, 140.0);
+            source.candles.push(Candle {
+                time: at * 3_600,
+                open: price,
+                high: price.max(close) * 1.02,
+                low: price.min(close) * 0.98,
+                close,
+                turnover: Some(5_000.0),
+                taker_buy: Some(if turn(11) > 0.0 { 5_000.0 } else { 0.0 }),
+                open_interest: Some(100.0 + 90.0 * turn(13)),
+            });
+            price = close;
+        }
+        let grid = grid(&source, i64::MAX).unwrap();
+        let made = Assumptions { entry_tilt: tilt, ..prior(&source, "BTC", i64::MAX).unwrap() };
+        let said = walk(
+            &grid,
+            &made,
+            &source.candles.iter().map(|candle| (*candle, Some([0.0; 2]))).collect::<Vec<_>>(),
+            &(0..i64::MAX),
+        );
+        let [longs, shorts] = said.unwrap().said;
+        source.liquidated =
+            longs.iter().zip(&shorts).map(|(long, short)| (long.time, [long.during.mid, short.during.mid])).collect();
+        if !is_told {
+            source.candles.iter_mut().for_each(|candle| candle.taker_buy = None);
+        }
+        source
     }
-    Ok(model)
+
+    #[test]
+    fn what_taker_buying_moves_is_fitted_where_it_is_known() {
+        for (tilt, is_told, expected, said) in [
+            (1.0, true, 1.0, "at 1, fitted to the liquidations of 217 candles"),
+            (0.0, true, 0.0, "moves nothing: fitted to 0 on the liquidations of 217 candles"),
+            (1.0, false, 0.0, "moves nothing: nothing was fitted to it"),
+        ] {
+            let source = source(tilt, is_told);
+            let grid = grid(&source, i64::MAX).unwrap();
+            let found = assumptions(&source, "BTC", &grid, i64::MAX).unwrap();
+            assert_eq!((found.entry_tilt, found.tilt_says().contains(said)), (expected, true), "{}", found.tilt_says());
+        }
+    }
 }

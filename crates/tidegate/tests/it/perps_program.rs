@@ -64,6 +64,31 @@ fn at(report: &Value, source: &str, side: &str, price: &str) -> f64 {
     row["notional"].as_str().unwrap().parse().unwrap()
 }
 
+/// Everything that an estimated map supposes is an object by name, each with a value and its unit, or a sentence that is a rule.
+fn assumed(report: &Value, prefix: &str) {
+    let all = report["assumptions"].as_object().unwrap_or_else(|| panic!("no assumptions in {report}"));
+    for (name, number) in [
+        ("leverage_band", true),
+        ("transfer", true),
+        ("transfer_power", true),
+        ("closing_hazard", true),
+        ("closing_pace", true),
+        ("entry", true),
+        ("liquidated", true),
+        ("interval", true),
+        ("leverage_prior", false),
+        ("liquidation_ratios", false),
+        ("liquidation_ratios_of_shorts", false),
+    ] {
+        let one = &all.get(&format!("{prefix}{name}")).unwrap_or_else(|| panic!("no {prefix}{name} in {all:?}"));
+        assert!(if number { one["value"].is_number() } else { one["value"].is_object() }, "{name}: {one}");
+        assert!(one["unit"].as_str().is_some_and(|unit| !unit.is_empty()), "{name}: {one}");
+    }
+    for name in ["both_sides", "consumed_first", "path", "source"] {
+        assert!(all[&format!("{prefix}{name}")]["says"].as_str().is_some_and(|says| says.len() > 20), "{name}");
+    }
+}
+
 #[test]
 fn imported_files_become_a_map_with_known_answers() {
     let bed = bed();
@@ -109,9 +134,12 @@ fn imported_files_become_a_map_with_known_answers() {
     let standings =
         |source: &str| rows.iter().filter(|row| row["source"] == source).all(|row| row["standing"] == "estimated");
     assert!(standings("d: hyperliquid") && !standings(seen), "no series mixes standings");
-    let assumed = table(&report, "assumptions");
-    let named = |name: &str| assumed.iter().any(|row| row["name"] == format!("d: hyperliquid.{name}"));
-    assert!(named("leverage_prior") && named("both_sides") && named("stated_prices"), "{assumed:?}");
+    assumed(&report, "d: hyperliquid.");
+    let held = &report["assumptions"]["d: hyperliquid.leverage_prior"];
+    assert!((held["value"]["10x"].as_f64().unwrap() - 22.0 / 90.0).abs() < 1e-9, "{held}");
+    assert_eq!(held["unit"], "share of open interest");
+    assert_eq!(report["assumptions"]["d: hyperliquid.price"]["value"], "trades");
+    assert!(report["assumptions"]["d: hyperliquid.stated_prices"]["says"].is_string());
     let notes = report["notes"].to_string();
     for said in [
         "A fall of BTC to $90.00 (-10.0 %) liquidates",
@@ -334,7 +362,7 @@ fn scores_name_their_baselines_and_what_cannot_be_scored() {
     let report = bed.json(&["map", "score", "BTC", "--dataset", "d"]);
     let rows = table(&report, "scores");
     for side in ["long", "short"] {
-        for method in ["map", "uniform", "naive 1/leverage", "peers' walk"] {
+        for method in ["map", "uniform", "nearest levels", "naive 1/leverage", "peers' walk"] {
             let is_it =
                 |row: &&Value| row["method"] == method && row["side"] == side && row["measure"] == "rank over candles";
             let row = rows.iter().find(is_it).unwrap();
@@ -342,9 +370,105 @@ fn scores_name_their_baselines_and_what_cannot_be_scored() {
             // Liquidations here grow with the range alone, which the uniform map is told.
             let rho: f64 = row["value"].as_str().map_or(0.0, |rho| rho.parse().unwrap());
             assert!(method != "uniform" || rho > 0.8, "{row}");
+            assert!(row["tied_said"].is_number() && row["tied_came"].is_number(), "{row}");
+            let is_it = |row: &&Value| {
+                row["method"] == method
+                    && row["side"] == side
+                    && row["measure"] == "lift of the heaviest fifth (1 by chance)"
+            };
+            let row = rows.iter().find(is_it).unwrap();
+            assert!(
+                method != "uniform" || row["value"] == "1.000",
+                "a map that is the same everywhere is chance: {row}"
+            );
         }
     }
+    assumed(&report, "d: hyperliquid, against liquidations.");
     assert!(report["notes"].to_string().contains("not scored against positions"), "{report}");
+    assert!(
+        report["notes"].to_string().contains("moves nothing: nothing was fitted to it"),
+        "no taker buying: {report}"
+    );
+    let map = bed.json(&["map", "BTC", "--dataset", "d", "--step", "0.5%", "--from", "-10%", "--to", "10%"]);
+    bands(&map);
+    let part = bed.json(&["map", "BTC", "--dataset", "d", "--leverage", "10-50"]);
+    assert!(
+        part["notes"].to_string().contains("no band of past misses, which are of all leverages together"),
+        "{part}"
+    );
+    assert!(table(&part, "perps").iter().all(|row| row["low"].is_null() && !row["leverage_low"].is_null()));
+}
+
+/// An estimate's main band is of what came in the past, goes as far as that tells, and says how often it held.
+fn bands(map: &Value) {
+    let number = |row: &Value, name: &str| row[name].as_str().map(|text| text.parse::<f64>().unwrap());
+    for row in table(map, "bands") {
+        assert_eq!((&row["band"], row["past_cases"].as_u64()), (&json!("past misses"), Some(300)), "{row}");
+        // A half of 400 is judged by those before it.
+        assert!(row["judged_cases"].as_u64().unwrap() > 150, "{row}");
+        let [held, below, above] = ["held", "below", "above"].map(|name| row[name].as_f64().unwrap());
+        assert!(held > 0.6 && (held + below + above - 1.0).abs() < 1e-9, "{row}");
+        let most = number(row, "goes_to").unwrap();
+        let own = table(map, "perps").iter().filter(|one| one["side"] == row["side"] && one["leverage"] == "all");
+        let mut known = 0;
+        for one in own {
+            let is_told = number(one, "notional").unwrap() <= most;
+            assert_eq!(is_told, number(one, "low").is_some(), "{one} {most}");
+            assert!(
+                number(one, "low") <= number(one, "high")
+                    && number(one, "leverage_low") <= number(one, "leverage_high")
+            );
+            known += u32::from(is_told);
+        }
+        assert!(known > 0, "{row}");
+    }
+    assert!(map["notes"].to_string().contains("Judged by candles after those it was made of, it held"), "{map}");
+}
+
+/// What is said of a moment is the same whatever came after it.
+#[test]
+fn a_map_of_the_past_knows_nothing_of_what_came_after() {
+    let until = START + 150 * 3_600 + 1_800;
+    let said = |later: Option<f64>| {
+        let bed = Bed::new();
+        let mut files =
+            ["time,open,high,low,close,turnover\n", "time,open_interest_coins\n", "time,long_usd,short_usd\n"]
+                .map(str::to_owned);
+        let mut price = 100.0_f64;
+        for at in 0..190_i64 {
+            let time = START + at * 3_600;
+            // The hour that holds the moment has not ended.
+            let by = if at < 150 { 1.0 } else { later.unwrap_or(1.0) };
+            if at >= 150 && later.is_none() {
+                break;
+            }
+            let close = price * (1.0 + 0.02 * ((at * 7 % 13) as f64 - 6.0) / 6.0) * by;
+            let (low, high) = (price.min(close) * 0.995, price.max(close) * 1.005);
+            files[0].push_str(&format!("{time},{price},{high},{low},{close},{}\n", 5_000.0 * by));
+            files[1].push_str(&format!("{time},{}\n", (100.0 + (at % 17) as f64) * by));
+            files[2].push_str(&format!("{time},{},{}\n", (price / low - 1.0) * 1e5 * by, (high / price - 1.0) * 1e4));
+            price = close;
+        }
+        let options = ["--coin", "BTC", "--interval", "1h"];
+        let counted = ["--coin", "BTC", "--interval", "1h", "--counting", "one-side"];
+        let kinds = [("candles", &options[..]), ("open-interest", &counted), ("liquidations", &options)];
+        for (text, (kind, options)) in files.into_iter().zip(kinds) {
+            import(&bed, &bed.file(&format!("{kind}.csv"), text), kind, options).succeeded();
+        }
+        let until = jiff::Timestamp::from_second(until).unwrap().to_string();
+        let map = bed.json(&["map", "BTC", "--dataset", "d", "--until", &until, "--step", "1%"]);
+        let score = bed.json(&["map", "score", "BTC", "--dataset", "d", "--until", &until]);
+        let leverage = bed.json(&["leverage", "BTC", "--dataset", "d", "--until", &until]);
+        assumed(&leverage, "d: hyperliquid.");
+        (map, score, leverage)
+    };
+    let alone = said(None);
+    assert_eq!(table(&alone.0, "bands")[0]["band"], "past misses", "{}", alone.0["notes"]);
+    for by in [1.03, 0.97] {
+        let with_later = said(Some(by));
+        assert!(alone.0 == with_later.0, "{} {}", alone.0["notes"], with_later.0["notes"]);
+        assert!(alone.1 == with_later.1 && alone.2 == with_later.2, "{} {}", alone.1, with_later.1);
+    }
 }
 
 #[test]

@@ -116,6 +116,7 @@ pub fn series(indexes: &[&Index], levels: &Levels, by: By) -> Vec<Series> {
             now: rows.now[at],
             values: rows.levels.iter().map(|figures| figures[at]).collect(),
             band: None,
+            leverage_band: None,
         })
     };
     rows.into_iter().flat_map(each).collect()

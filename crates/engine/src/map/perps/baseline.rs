@@ -1,6 +1,7 @@
 //! What an estimate must beat: methods that need less, or that others publish, restated.
 //!
 //! * [`uniform`]: the same mass at every level.
+//! * [`nearest`]: most on the levels nearest to the price, falling as one over the distance.
 //! * [`naive`]: everything open was opened at today's price, and is liquidated `1 / leverage` away from it.
 //! * [`Walk`]: the method of the open peers. It seeds each candle's turnover at three anchors of the candle and four leverages,
 //!   lets it fade, and clears what the price crosses. It knows open interest as a multiplier alone, no maintenance margin,
@@ -10,6 +11,9 @@ use protocol::venue::Side;
 
 use super::estimated::{Candle, place};
 use super::grid::Grid;
+
+/// The leverages of the naive method, with equal shares.
+pub const EQUAL: [(f64, f64); 5] = [(5.0, 0.2), (10.0, 0.2), (25.0, 0.2), (50.0, 0.2), (100.0, 0.2)];
 
 /// The leverages of open peers, with the split of each candle's turnover over them.
 pub const PEERS: [(f64, f64); 4] = [(10.0, 0.35), (25.0, 0.30), (50.0, 0.20), (100.0, 0.15)];
@@ -28,6 +32,16 @@ const FADE: f64 = 0.995;
 pub fn uniform(grid: &Grid, mark: f64, side: Side) -> Vec<f64> {
     let below = grid.below(mark);
     (0..grid.len()).map(|cell| if (cell < below) == (side == Side::Long) { 1.0 } else { 0.0 }).collect()
+}
+
+/// One over the distance from the mark, in logarithms and a cell more, on every cell of a side: without the one more, what a range holds
+/// would be how near the middle of its first cell happens to be.
+#[must_use]
+pub fn nearest(grid: &Grid, mark: f64, side: Side) -> Vec<f64> {
+    let log_mark = mark.ln();
+    let weight = |cell: usize| 1.0 / ((grid.log_middle(cell) - log_mark).abs() + grid.step());
+    let on_side = uniform(grid, mark, side).into_iter().enumerate();
+    on_side.map(|(cell, is_on)| if is_on > 0.0 { weight(cell) } else { 0.0 }).collect()
 }
 
 /// Shares of leverages at `mark * (1 -+ 1 / leverage)`.
@@ -132,6 +146,22 @@ mod tests {
         walk.apply(&next);
         assert_eq!((at(&walk, 99.0), at(&walk, 98.0)), (0.0, 0.0));
         assert!((at(&walk, 96.0) - 30.0 * FADE * 0.5).abs() < 1e-9 && (at(&walk, 90.0) - 35.0 * FADE).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_nearest_levels_have_most() {
+        let grid = Grid::new(50.0, 200.0, 1_000).unwrap();
+        for mark in [100.0, 99.93, 60.0, 199.0] {
+            let split = grid.below(mark);
+            let longs = nearest(&grid, mark, Side::Long);
+            let shorts = nearest(&grid, mark, Side::Short);
+            assert!(longs[split..].iter().chain(&shorts[..split]).all(|mass| *mass == 0.0));
+            assert!(longs[..split].is_sorted() && shorts[split..].is_sorted_by(|a, b| a >= b));
+            assert!(longs.iter().chain(&shorts).all(|mass| mass.is_finite() && *mass <= 1.000_001 / grid.step()));
+        }
+        let shorts = nearest(&grid, 100.0, Side::Short);
+        let ratio = shorts[grid.cell(110.0).unwrap()] / shorts[grid.cell(121.0).unwrap()];
+        assert!((ratio - 2.0).abs() < 0.03, "twice as far has half as much: {ratio}");
     }
 
     #[test]

@@ -11,9 +11,9 @@
 
 use std::ops::Range;
 
-use super::estimated::{Assumptions, AssumptionsError, Banded, Candle, Model};
+use super::estimated::{Assumptions, AssumptionsError, Candle, Model};
 use super::grid::{Grid, count};
-use super::score::{Calibration, calibration, quantile};
+use super::score::{Calibration, calibration};
 
 /// Updates; the divergence has long settled by then.
 const UPDATES: usize = 500;
@@ -112,8 +112,7 @@ const CONCENTRATIONS: [f64; 9] = [300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 
 
 /// The largest concentration whose band holds at least four cases of five, as it is meant to; where none does, the one that holds the
 /// most, and the cases then differ by more than the leverages. With how often they lie within. `factor` scales what was swept.
-#[must_use]
-pub fn concentration(assumptions: &Assumptions, factor: f64, observations: &[Observation]) -> (f64, Calibration) {
+fn concentration(assumptions: &Assumptions, factor: f64, observations: &[Observation]) -> (f64, Calibration) {
     let mut assumptions = assumptions.clone();
     let mut best = (assumptions.concentration, Calibration { within: -1.0, ..Calibration::default() });
     for concentration in CONCENTRATIONS {
@@ -212,41 +211,6 @@ pub fn best(
     Ok(Some(Best { assumptions, fit, scale, unreached, held }))
 }
 
-/// The share of past cases that are near one.
-const NEAR: usize = 10;
-
-/// What came in the past after what was said, by which a band is as wide as the past was off: 10th to 90th percentile of what came in
-/// the tenth of past cases in which the nearest was said.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Misses(Vec<(f64, f64)>);
-
-impl Misses {
-    /// Of past cases: what was said before each, and what came.
-    #[must_use]
-    pub fn of(mut cases: Vec<(f64, f64)>) -> Self {
-        cases.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Self(cases)
-    }
-
-    /// The band around what is said, with the median between; beyond the largest that was ever said, in proportion to it. None where
-    /// nothing is past.
-    #[must_use]
-    pub fn band(&self, said: f64) -> Option<Banded> {
-        let wanted = self.0.len().div_ceil(NEAR);
-        let (first, last) =
-            (self.0.partition_point(|case| case.0 < said), self.0.partition_point(|case| case.0 <= said));
-        let from = first.midpoint(last).saturating_sub(wanted / 2).min(self.0.len() - wanted);
-        // Cases in which the same was said are all as near.
-        let near = if first < last { from.min(first)..(from + wanted).max(last) } else { from..from + wanted };
-        let mut came: Vec<f64> = self.0.get(near)?.iter().map(|(_, came)| *came).collect();
-        came.sort_by(f64::total_cmp);
-        let most = self.0.last()?.0;
-        let times = if most > 0.0 { (said / most).max(1.0) } else { 1.0 };
-        let at = |part| quantile(&came, part).map(|came| came * times);
-        Some(Banded { low: at(0.1)?, mid: at(0.5)?, high: at(0.9)? })
-    }
-}
-
 /// `sum(r ln(r / m) - r + m)`; intervals in which the model sweeps nothing count with a floor of a billionth.
 fn divergence(v: &[f64], observations: &[Observation]) -> f64 {
     let floor = 1e-9 * observations.iter().map(|each| each.realised).sum::<f64>() / count(observations.len());
@@ -327,6 +291,7 @@ mod tests {
             fast_share: 0.0,
             fast_pace: 1.0,
             entry_tilt: 0.0,
+            tilt_cases: 0,
             liquidated: 1.0,
             interval: 60,
         };
@@ -358,26 +323,6 @@ mod tests {
     }
 
     #[test]
-    fn past_misses_make_a_band_that_holds_four_cases_of_five() {
-        // What comes is spread over 0.5 to 1.5 of what is said, and over 0 to 10 where nothing is.
-        let spread = |t: u32| f64::from(t * 7_919 % 1_000) / 1_000.0;
-        let case = |t: u32| {
-            let said = f64::from(t % 10);
-            (said, if said > 0.0 { said * (0.5 + spread(t / 10)) } else { 10.0 * spread(t / 10) })
-        };
-        let past = Misses::of((0..10_000).map(case).collect());
-        let later = (10_000..20_000).map(case);
-        let pairs: Vec<_> = later.map(|(said, came)| (past.band(said).unwrap(), came)).collect();
-        let found = calibration(&pairs);
-        assert!((found.within - 0.8).abs() < 0.05 && (found.below - 0.1).abs() < 0.04, "{found:?}");
-        let [most, beyond] = [9.0, 18.0].map(|said| past.band(said).unwrap());
-        assert!((beyond.high - 2.0 * most.high).abs() < 1e-9, "{most:?} {beyond:?}");
-        let nothing = past.band(0.0).unwrap();
-        assert!((nothing.low - 1.0).abs() < 0.1 && (nothing.high - 9.0).abs() < 0.1, "{nothing:?}");
-        assert_eq!(Misses::of(Vec::new()).band(1.0), None);
-    }
-
-    #[test]
     fn a_fit_looks_at_nothing_before_or_after_its_window() {
         let bucket = |leverage, share| Bucket::flat(leverage, share, 0.005, 0.0);
         let tried = |transfer| Assumptions {
@@ -390,6 +335,7 @@ mod tests {
             fast_share: 0.5,
             fast_pace: 10.0,
             entry_tilt: 0.0,
+            tilt_cases: 0,
             liquidated: 1.0,
             interval: 60,
         };

@@ -51,8 +51,15 @@ impl Grid {
         }
         let step = (high / low).ln() / count(cells);
         let log_low = low.ln();
-        let middles = (0..cells).map(|cell| (log_low + step * (count(cell) + 0.5)).exp()).collect();
-        Ok(Self { low, log_low, step, middles })
+        let mut grid = Self { low, log_low, step, middles: Vec::new() };
+        grid.middles = (0..cells).map(|cell| grid.log_middle(cell).exp()).collect();
+        Ok(grid)
+    }
+
+    /// The natural logarithm of the middle of a cell.
+    #[must_use]
+    pub fn log_middle(&self, cell: usize) -> f64 {
+        self.log_low + self.step * (count(cell) + 0.5)
     }
 
     /// How many cells there are; never none.

@@ -10,19 +10,23 @@ use protocol::venue::Side;
 use super::estimated::{Banded, Model, place};
 use super::grid::Grid;
 use super::measured::{Measured, Others};
-use crate::map::{Assumption, Assumptions, Band, Class, Coverage, Label, Levels, Quantity, Series, Unit, from_float};
+use super::score::Misses;
+use crate::map::{
+    Assumed, Assumption, Assumptions, Band, Class, Coverage, Label, Levels, Quantity, Series, Unit, from_float,
+};
 
-/// What an estimated model says: notional in US dollars at the levels' own prices, on either side in all, with the band of
-/// leverages, and by leverage; see [`ahead`].
+/// What an estimated model says: notional in US dollars at the levels' own prices, on either side in all, with the band of what it
+/// missed by in the past and that of leverages, and by leverage; see [`ahead`].
 #[must_use]
-pub fn estimated(model: &Model, levels: &Levels, venue: &Arc<str>, at: TimeUs) -> Vec<Series> {
+pub fn estimated(model: &Model, past: &[Misses; 2], levels: &Levels, venue: &Arc<str>, at: TimeUs) -> Vec<Series> {
     let mut series = Vec::new();
     for side in [Side::Long, Side::Short] {
         let by_bucket = ahead(model, side, levels);
         let banded: Vec<Banded> = by_bucket.iter().map(|values| model.assumptions().band(values)).collect();
         let pick = |pick: fn(&Banded) -> f64| banded.iter().map(|each| from_float(pick(each))).collect();
         let mut whole = one(venue, side, None, Standing::Estimated, at, pick(|each| each.mid));
-        whole.band = Some(Band { low: pick(|each| each.low), high: pick(|each| each.high) });
+        whole.band = missed(&past[place(side)], &banded);
+        whole.leverage_band = Some(Band { low: pick(|each| each.low), high: pick(|each| each.high) });
         series.push(whole);
         for (bucket, assumed) in model.assumptions().buckets.iter().enumerate() {
             let values = by_bucket.iter().map(|values| from_float(values[bucket] * assumed.share)).collect();
@@ -30,6 +34,14 @@ pub fn estimated(model: &Model, levels: &Levels, venue: &Arc<str>, at: TimeUs) -
         }
     }
     series
+}
+
+/// What came in past cases in which as much was said as is at each level; not known beyond the most that was ever said. None where
+/// the past tells of no level.
+fn missed(past: &Misses, said: &[Banded]) -> Option<Band> {
+    let bands: Vec<Option<Banded>> = said.iter().map(|said| past.band(said.mid)).collect();
+    let pick = |pick: fn(&Banded) -> f64| bands.iter().map(|band| from_float(pick(band.as_ref()?))).collect();
+    bands.iter().any(Option::is_some).then(|| Band { low: pick(|band| band.low), high: pick(|band| band.high) })
 }
 
 /// What of a side a straight move from today's price to each level reaches, by level and bucket, as if all open interest were
@@ -152,14 +164,13 @@ pub fn measured_coverage(measured: &Measured, open_interest: Option<f64>, venue:
 /// What an estimated model supposes, as a map states it.
 #[must_use]
 pub fn estimated_assumptions(model: &Model) -> Assumptions {
-    let sentences = model.assumptions().sentences().into_iter();
-    Assumptions(sentences.map(|(name, says)| Assumption { name: name.into(), says: says.into() }).collect())
+    Assumptions(model.assumptions().stated())
 }
 
 /// What measured positions suppose.
 #[must_use]
 pub fn measured_assumptions(others: Others) -> Assumptions {
-    Assumptions(vec![Assumption { name: "other_positions".into(), says: others.sentence().into() }])
+    Assumptions(vec![Assumption::new("other_positions", others.sentence().to_owned(), Assumed::Rule, "")])
 }
 
 fn one(
@@ -184,6 +195,7 @@ fn one(
         now: Some(0),
         values,
         band: None,
+        leverage_band: None,
     }
 }
 
@@ -226,6 +238,7 @@ mod tests {
             fast_share: 0.5,
             fast_pace: 10.0,
             entry_tilt: 0.0,
+            tilt_cases: 0,
             liquidated: 1.0,
             interval: 60,
         };
@@ -250,7 +263,7 @@ mod tests {
     fn series_are_what_is_reached_and_sum_over_leverages() {
         let model = opened();
         let levels = levels();
-        let series = estimated(&model, &levels, &"venue".into(), TimeUs(0));
+        let series = estimated(&model, &Default::default(), &levels, &"venue".into(), TimeUs(0));
         assert_eq!(series.len(), 6);
         // 50x longs go at 100 * 0.98 / 0.995 = 98.49, 10x at 90.45: at 98 a quarter of 8 coins, at 90 all of them.
         let at = |of: usize, price: i128| {
@@ -262,7 +275,8 @@ mod tests {
             assert!((at(0, price) - at(1, price) - at(2, price)).abs() < 1e-6);
             assert!((at(3, price) - at(4, price) - at(5, price)).abs() < 1e-6);
         }
-        let band = series[0].band.as_ref().unwrap();
+        assert_eq!(series[0].band, None, "nothing is past");
+        let band = series[0].leverage_band.as_ref().unwrap();
         assert!(
             band.low.iter().zip(&series[0].values).zip(&band.high).all(|((low, mid), high)| low <= mid && mid <= high)
         );
@@ -287,11 +301,29 @@ mod tests {
             (89, Side::Long, 80, 0.0),
         ] {
             let at = Levels::new(Usd8(today * 100_000_000), vec![Usd8(long * 100_000_000)]).unwrap();
-            let found = estimated(&model, &at, &"venue".into(), TimeUs(0));
-            let whole = found.iter().find(|one| one.label.side == Some(side) && one.band.is_some()).unwrap();
+            let found = estimated(&model, &Default::default(), &at, &"venue".into(), TimeUs(0));
+            let whole = found.iter().find(|one| one.label.side == Some(side) && one.leverage_band.is_some()).unwrap();
             assert!((usd(whole.values[0]) - expected).abs() < 0.5, "{today} {side:?} {long}: {whole:?}");
             assert_eq!(whole.now, Some(0));
         }
+    }
+
+    #[test]
+    fn past_misses_make_a_band_as_far_as_they_tell() {
+        let model = opened();
+        // Of what was said, up to $300, a half to the whole then came; longs at 50x are $197, all are $740.
+        let case = |at: u32| (f64::from(at % 301), f64::from(at % 301) * f64::from(10 + at % 11) / 20.0);
+        let past = [Misses::of((0..6_000).map(case).collect()), Misses::default()];
+        let series = estimated(&model, &past, &levels(), &"venue".into(), TimeUs(0));
+        let band = series[0].band.as_ref().unwrap();
+        let place = |price: i128| levels().prices().iter().position(|level| level.0 == price * 100_000_000).unwrap();
+        let at = |price| (usd(band.low[place(price)]), usd(band.high[place(price)]));
+        // Nothing stands down to there, and what came then was little.
+        assert!(at(99).1 < 30.0);
+        let (low, high) = at(95);
+        assert!((low / 197.0 - 0.55).abs() < 0.06 && (high / 197.0 - 0.95).abs() < 0.06, "{low} {high}");
+        assert_eq!((band.low[place(90)], band.high[place(90)]), (None, None), "so much was never said");
+        assert!(series[3].band.is_none() && series[3].leverage_band.is_some());
     }
 
     #[test]

@@ -67,6 +67,7 @@ fn chart(map: &Map, perps: &Perps) -> PriceMap {
             format!("Not in the picture: {owed} that can be liquidated at today's price already ({standing}).")
         }));
     }
+    footnotes.extend(perps::bands::sentences(perps));
     footnotes.extend(map.coverage.iter().flat_map(|coverage| &coverage.blind_spots).map(ToString::to_string));
     let about = map.assumptions.0.iter().map(|assumption| assumption.says.to_string());
     footnotes.extend(about.take(2));
@@ -128,7 +129,7 @@ fn panel(map: &Map, standing: Standing) -> Option<Panel> {
         prefix: "$".to_owned(),
         parts: stacked(map, parts),
         reached: beyond(&total.values, total.now),
-        band: total.band.as_ref().map(|band| (beyond(&band.low, total.now), beyond(&band.high, total.now))),
+        bands: Vec::new(),
     })
 }
 

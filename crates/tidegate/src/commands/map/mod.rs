@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use engine::map::defi::{By, Index, series};
-use engine::map::{Assumption, Assumptions, Coverage, Levels, Map};
+use engine::map::{Assumed, Assumption, Assumptions, Coverage, Levels, Map};
 use protocol::Address;
 use protocol::amount::Usd8;
 use protocol::standing::Standing;
@@ -108,21 +108,21 @@ fn run(archive: &Path, args: &args::Map) -> anyhow::Result<()> {
     };
     venues.put(&mut map)?;
     notes.append(&mut venues.notes);
-    notes.extend(map.assumptions.0.iter().map(|assumption| assumption.says.to_string()));
+    let mut known = std::collections::BTreeSet::new();
+    let says = map.assumptions.0.iter().map(|assumption| &assumption.says).filter(|says| !says.is_empty());
+    notes.extend(says.filter(|says| known.insert(*says)).map(ToString::to_string));
     let mut said = words::summary(&map);
     said.extend(perps::say::summary(&map, &venues));
+    said.extend(perps::bands::sentences(&venues));
     said.extend(notes);
     let standing = map.series.iter().map(|series| series.standing).max().unwrap_or(Standing::Exact);
     let mut tables = Vec::new();
     if args.top > 0 {
         tables.push(tables::who(&laid, &map.levels, args.top));
     }
-    if args.output.format == Format::Json {
-        // For people they are among the notes.
-        tables.push(perps::say::assumptions(&map));
-    }
     if !venues.is_empty() {
         tables.push(perps::say::coverage(&map));
+        tables.extend(perps::bands::table(&venues));
         tables.push(perps::say::table(&map));
     }
     if !laid.is_empty() {
@@ -135,7 +135,8 @@ fn run(archive: &Path, args: &args::Map) -> anyhow::Result<()> {
     draw::draw(&map, &venues, args)?;
     draw::heatmap(&map, &venues, args)?;
     let title = format!("What becomes liquidatable as {} moves from {}", text::printable(&map.asset), text::usd(today));
-    output::write(&Report { title, standing, notes: said, tables }, &super::destination(&args.output))
+    let report = Report { title, standing, notes: said, tables };
+    output::write_supposing(&report, &map.assumptions.0, &super::destination(&args.output))
 }
 
 /// Every source that can be laid; one that was not named is passed over, and said, where it has nothing of the asset.
@@ -242,7 +243,7 @@ fn coverage(laid: &Laid) -> Coverage {
 
 fn assumptions(group: &Group) -> Assumptions {
     let asset = text::printable(&group.asset);
-    let assumption = |name: &str, says: String| Assumption { name: name.into(), says: says.into() };
+    let assumption = |name: &str, says: String| Assumption::new(name, says, Assumed::Rule, "");
     Assumptions(vec![
         assumption(
             "straight_move",
@@ -250,7 +251,12 @@ fn assumptions(group: &Group) -> Assumptions {
              and the block's time stayed, and nobody acted on the way."
                 .to_owned(),
         ),
-        assumption("beta", format!("Whatever moves with {asset} keeps its ratio to it.")),
+        Assumption::new(
+            "beta",
+            format!("Whatever moves with {asset} keeps its ratio to it."),
+            Assumed::Number(1.0),
+            "change of what moves along / change of the asset",
+        ),
         assumption(
             "first_call",
             "Repayable, seized and bonus are those of one call an account, on the pair that pays most, at the price where the \

@@ -36,7 +36,7 @@ fn of_standing(map: &Map, standing: Standing) -> Vec<String> {
         ));
     }
     for wanted in MOVES {
-        let Some(at) = level(map, wanted) else { continue };
+        let Some(at) = map.levels.nearest(wanted) else { continue };
         sentences.push(of_move(map, standing, at));
     }
     sentences
@@ -77,12 +77,6 @@ fn of_move(map: &Map, standing: Standing, at: usize) -> String {
         }
     }
     format!("{sentence} ({standing}).")
-}
-
-/// The level nearest to a move, if the axis reaches it.
-fn level(map: &Map, wanted: i128) -> Option<usize> {
-    let away = |at: &usize| (map.levels.distance(map.levels.prices()[*at]) - wanted).abs();
-    (0..map.levels.len()).min_by_key(away).filter(|at| away(at) <= wanted.abs() / 10)
 }
 
 /// Where, for the markets with most.
@@ -147,6 +141,7 @@ mod tests {
             now: now.map(usd),
             values: vec![Some(usd(*then))],
             band: None,
+            leverage_band: None,
         });
         Map {
             asset: "BTC".into(),

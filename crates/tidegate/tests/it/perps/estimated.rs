@@ -4,12 +4,12 @@
 
 use std::path::Path;
 
-use engine::map::perps::baseline::{self, Walk};
-use engine::map::perps::calibrate::{self, Best, Case, Misses};
-use engine::map::perps::estimated::{Assumptions, Banded, Bucket, Candle, Model, Priced};
+use engine::map::perps::Grid;
+use engine::map::perps::calibrate::{self, Best, Case};
+use engine::map::perps::estimated::{Assumptions, Banded, Bucket, Model, Priced, place};
 use engine::map::perps::leverage::{self, Metric, Moment};
 use engine::map::perps::measured::Measured;
-use engine::map::perps::{Grid, score};
+use engine::map::perps::score::{self, Crossed, Each, Method, Methods, Misses, Said, misses};
 use protocol::Decimal;
 use protocol::venue::{Contract, Opening, Side, Tiers, binance};
 use serde_json::Value;
@@ -20,9 +20,6 @@ use super::measured::{snapshots, stated};
 const SIDES: [Side; 2] = [Side::Long, Side::Short];
 
 const LEVERAGES: [&str; 10] = ["1.5", "2.5", "4", "6", "10", "16", "25", "40", "60", "100"];
-
-/// The method of a naive map: equal shares at 5x to 100x.
-const NAIVE: [(f64, f64); 5] = [(5.0, 0.2), (10.0, 0.2), (25.0, 0.2), (50.0, 0.2), (100.0, 0.2)];
 
 /// One run: inputs, and which of them are for fitting and which for scoring.
 struct Run {
@@ -62,19 +59,32 @@ impl Run {
             fast_share: 0.8,
             fast_pace: 10.0,
             entry_tilt: 0.0,
+            tilt_cases: 0,
             liquidated: 1.0,
             interval: self.interval,
         }
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        self.hours.iter().map(|hour| (hour.candle, hour.liquidated)).collect()
     }
 
     /// The best of a few ways of passing on, with its fit, from the fitting window alone.
     fn fitted(&self, scale: f64) -> Assumptions {
         let tries = [(0.1, 1.0), (1.0, 0.5), (10.0, 0.5), (30.0, 1.0)];
         let tries = tries.map(|(transfer, power)| self.assumptions(transfer, power));
-        let cases: Vec<Case> = self.hours.iter().map(|hour| (hour.candle, hour.liquidated)).collect();
         let window = self.fit.0..self.fit.1;
-        let best = calibrate::best(&self.grid, &tries, 0.02, &cases, &window, Some(scale)).unwrap().unwrap();
+        let best = calibrate::best(&self.grid, &tries, 0.02, &self.cases(), &window, Some(scale)).unwrap().unwrap();
         let Best { assumptions, fit, held, .. } = best;
+        let Assumptions { transfer, transfer_power, .. } = assumptions;
+        let tilted = [0.0, 0.5, 1.0].map(|entry_tilt| {
+            let tried = Assumptions { entry_tilt, ..self.assumptions(transfer, transfer_power) };
+            let best =
+                calibrate::best(&self.grid, &[tried], 0.02, &self.cases(), &window, Some(scale)).unwrap().unwrap();
+            format!("{entry_tilt}: {:.4}", best.fit.divergence)
+        });
+        let bought = self.hours.iter().filter(|hour| hour.candle.taker_buy.is_some() && hour.liquidated.is_some());
+        println!("{}: divergence by tilt {}; taker buying of {} candles", self.name, tilted.join(", "), bought.count());
         println!("{}: a scale supposed from the fit would be {:.2}, and {scale:.2} is taken", self.name, fit.scale());
         println!(
             "{}: concentration {}, which holds {:.0} % of the fitting window's cases, {:.0} % below, {:.0} % above",
@@ -129,86 +139,6 @@ fn buckets(folder: &Path, coin: &str, entry: f64) -> Vec<Bucket> {
     LEVERAGES.map(bucket).to_vec()
 }
 
-/// What each method said of one candle and side, beside what was liquidated.
-#[derive(Default)]
-struct Said {
-    during: Vec<f64>,
-    before: Vec<f64>,
-    uniform: Vec<f64>,
-    naive: Vec<f64>,
-    walk: Vec<f64>,
-    unconditional: Vec<f64>,
-    bands: Vec<Banded>,
-    during_bands: Vec<Banded>,
-    realised: Vec<f64>,
-    hits: Vec<(f64, f64)>,
-    times: Vec<i64>,
-}
-
-impl Said {
-    /// Before the candle, told its range, and with the mean range of the past alone.
-    fn say(&mut self, run: &Run, (model, walk): (&Model, &Walk), side: Side, candle: &Candle, usual: f64) {
-        let (grid, mark, realised) = (&run.grid, model.mark().unwrap(), *self.realised.last().unwrap());
-        let (reach, usual, cells, near) = match side {
-            Side::Long => {
-                let near = grid.below(mark * 0.9)..grid.below(mark);
-                (candle.low, mark * (-usual).exp(), grid.below(candle.low)..grid.below(mark), near)
-            }
-            Side::Short => {
-                let near = grid.up_to(mark)..grid.up_to(mark / 0.9);
-                (candle.high, mark * usual.exp(), grid.up_to(mark)..grid.up_to(candle.high), near)
-            }
-        };
-        let sum = |mass: &[f64]| cells.clone().map(|cell| mass[cell] * grid.middles()[cell]).sum::<f64>();
-        let band = model.reached(side, reach);
-        self.bands.push(band);
-        self.before.push(band.mid);
-        self.unconditional.push(model.reached(side, usual).mid);
-        self.uniform.push(sum(&baseline::uniform(grid, mark, side)));
-        self.naive.push(model.open_interest().unwrap() * sum(&baseline::naive(grid, mark, side, &NAIVE)));
-        self.walk.push(sum(walk.mass(side)));
-        if realised > 0.0 && !cells.is_empty() {
-            // Where in its range a candle's liquidations lay is not recorded: evenly.
-            let mut evenly = vec![0.0; grid.len()];
-            evenly[cells.clone()].fill(realised / cells.len() as f64);
-            let hits = score::hits(grid, &model.mass(side), &evenly, near, 0.2, 0.005);
-            self.hits.push((hits.share.unwrap_or(0.0) * realised, hits.by_chance * realised));
-        }
-    }
-}
-
-/// Goes through a window candle by candle. Everything but `during` is said from the state before the candle; the range it then
-/// went is told to all but `unconditional`, which takes the mean range of the 24 candles before.
-fn go(run: &Run, assumptions: &Assumptions, window: (i64, i64)) -> [Said; 2] {
-    let mut model = Model::new(run.grid.clone(), assumptions.clone()).unwrap();
-    let mut walk = Walk::new(run.grid.clone());
-    let mut said: [Said; 2] = Default::default();
-    for (at, hour) in run.hours.iter().enumerate().filter(|(_, hour)| hour.candle.time < window.1) {
-        let candle = &hour.candle;
-        let known = (candle.time >= window.0).then(|| hour.liquidated.zip(model.mark())).flatten();
-        if let Some((liquidated, _)) = known {
-            let ranges =
-                run.hours[at.saturating_sub(24)..at].iter().map(|hour| (hour.candle.high / hour.candle.low).ln());
-            let usual = ranges.sum::<f64>() / 24.0 / 2.0;
-            for (at, said) in said.iter_mut().enumerate() {
-                said.times.push(candle.time);
-                said.realised.push(liquidated[at]);
-                said.say(run, (&model, &walk), SIDES[at], candle, usual);
-            }
-        }
-        if model.apply(candle).is_ok() {
-            walk.apply(candle);
-        }
-        if known.is_some() {
-            for (said, side) in said.iter_mut().zip(SIDES) {
-                said.during.push(model.liquidations(side).mid);
-                said.during_bands.push(model.liquidations(side));
-            }
-        }
-    }
-    said
-}
-
 /// Rank correlation over candles, and the divergence for each dollar after the best single factor.
 fn against(said: &[f64], realised: &[f64]) -> String {
     let factor = realised.iter().sum::<f64>() / said.iter().sum::<f64>();
@@ -232,23 +162,43 @@ fn daily(said: &[f64], realised: &[f64], a_day: usize) -> score::Sure {
     score::bootstrap(&rhos, 3, 2_000, 1).unwrap()
 }
 
-fn report(run: &Run, assumptions: &Assumptions) -> [Said; 2] {
-    let fitted = go(run, assumptions, run.fit);
-    let scored = go(run, assumptions, run.scored);
+/// A figure of every case.
+fn all(said: &[Said], pick: impl Fn(&Said) -> f64) -> Vec<f64> {
+    said.iter().map(pick).collect()
+}
+
+fn came(said: &[Said]) -> Vec<f64> {
+    all(said, |one| one.came)
+}
+
+fn rho(said: &[Said], values: &[f64]) -> f64 {
+    score::rank(values, &came(said)).rho.unwrap()
+}
+
+fn before(said: &[Said], method: Method) -> Vec<f64> {
+    all(said, |one| one.usd[method.place()])
+}
+
+fn report(run: &Run, assumptions: &Assumptions) -> [Vec<Said>; 2] {
+    let go = |(from, to)| score::walk(&run.grid, assumptions, &run.cases(), &(from..to)).unwrap().said;
+    let [fitted, scored] = [run.fit, run.scored].map(go);
     for (window, said) in [("fitting window", &fitted), ("scored window", &scored)] {
-        println!("{}, {window}: rank over candles / divergence for each dollar", run.name);
+        println!("{}, {window}: rank over candles / divergence for each dollar; lift of the heaviest fifth", run.name);
         for ((side, said), fitted) in ["longs", "shorts"].into_iter().zip(said).zip(&fitted) {
-            let of = |values: &[f64]| against(values, &said.realised);
+            let of = |values: Vec<f64>| against(&values, &came(said));
+            let methods: Vec<String> = Method::ALL
+                .into_iter()
+                .map(|method| {
+                    let lift = score::walk::lifted(said, method).map_or(f64::NAN, score::Lift::times);
+                    format!("{} {}; {lift:.2}", method.words(), of(before(said, method)))
+                })
+                .collect();
             println!(
-                "  {side:>6} n {}: map before {}, uniform {}, naive {}, peers' walk {}, range unknown {}; with the candle's own \
-                 openings {}",
-                said.realised.len(),
-                of(&said.before),
-                of(&said.uniform),
-                of(&said.naive),
-                of(&said.walk),
-                of(&said.unconditional),
-                of(&said.during)
+                "  {side:>6} n {}: {}, map with range unknown {}; with the candle's own openings {}",
+                said.len(),
+                methods.join(", "),
+                of(all(said, |one| one.unconditional.unwrap_or(0.0))),
+                of(all(said, |one| one.during.mid))
             );
             quality(run, said, fitted);
         }
@@ -262,31 +212,32 @@ fn shown(held: &score::Calibration) -> String {
 
 /// How stable the rank is, how far the mass is off, what the bands hold. What the fitting window lacked, by what is opened and
 /// liquidated within a candle, is all that is carried over.
-fn quality(run: &Run, said: &Said, fitted: &Said) {
+fn quality(run: &Run, said: &[Said], fitted: &[Said]) {
     let sum = |values: &[f64]| values.iter().sum::<f64>();
-    let band = |bands: &[Banded], factor: f64| {
-        let cases: Vec<_> = bands.iter().map(|band| band.times(factor)).zip(said.realised.iter().copied()).collect();
-        let held = score::calibration(&cases);
-        shown(&held)
+    let band = |pick: fn(&Said) -> Banded, factor: f64| {
+        let cases: Vec<_> = said.iter().map(|one| (pick(one).times(factor), one.came)).collect();
+        shown(&score::calibration(&cases))
     };
-    let misses = Misses::of(fitted.before.iter().copied().zip(fitted.realised.iter().copied()).collect());
-    let missed: Vec<_> =
-        said.before.iter().filter_map(|said| misses.band(*said)).zip(said.realised.iter().copied()).collect();
-    let [before, during] = [&fitted.before, &fitted.during].map(|values| sum(&fitted.realised) / sum(values));
-    let (hit, chance) = said.hits.iter().fold((0.0, 0.0), |(a, b), (hit, chance)| (a + hit, b + chance));
+    let pairs = |said: &[Said]| said.iter().map(|one| (one.band.mid, one.came)).collect::<Vec<_>>();
+    let is_later = said.first().map(|one| one.time) > fitted.last().map(|one| one.time);
+    let mut past = if is_later { Misses::of(pairs(fitted)) } else { Misses::default() };
+    let held = misses::walk_forward(&mut past, pairs(said));
+    let own = |said: &[Said]| all(said, |one| one.during.mid);
+    let mids = |said: &[Said]| all(said, |one| one.band.mid);
+    let [factor, factor_own] = [mids(fitted), own(fitted)].map(|values| sum(&came(fitted)) / sum(&values));
     let a_day = usize::try_from(86_400 / run.interval).unwrap();
     println!(
         "         daily rank {} (uniform {}); mass before off by {:+.0} %, with own openings {:+.0} %; within the band before {}, with \
-         own openings {}; within the past's misses {}; {:.0} % of dollars within 0.5 % of the heaviest fifth, by chance {:.0} %",
-        daily(&said.before, &said.realised, a_day),
-        daily(&said.uniform, &said.realised, a_day),
-        score::mass_error(before * sum(&said.before), sum(&said.realised)).unwrap() * 100.0,
-        score::mass_error(during * sum(&said.during), sum(&said.realised)).unwrap() * 100.0,
-        band(&said.bands, before),
-        band(&said.during_bands, during),
-        shown(&score::calibration(&missed)),
-        hit / sum(&said.realised) * 100.0,
-        chance / sum(&said.realised) * 100.0
+         own openings {}; within the past's misses {} ({} cases, {} without)",
+        daily(&mids(said), &came(said), a_day),
+        daily(&before(said, Method::Uniform), &came(said), a_day),
+        score::mass_error(factor * sum(&mids(said)), sum(&came(said))).unwrap() * 100.0,
+        score::mass_error(factor_own * sum(&own(said)), sum(&came(said))).unwrap() * 100.0,
+        band(|one| one.band, factor),
+        band(|one| one.during, factor_own),
+        shown(&held.calibration),
+        held.calibration.cases,
+        held.without,
     );
 }
 
@@ -299,9 +250,10 @@ fn four_hourly_maps_are_scored_by_liquidations() {
         let scored = report(&run, &assumptions);
         if coin == "BTC" {
             for said in &scored {
-                let rho = |values: &[f64]| score::rank(values, &said.realised).rho.unwrap();
-                assert!(rho(&said.during) > rho(&said.uniform), "with the candle's own openings it beats its range");
-                assert!(rho(&said.before) > rho(&said.walk) && rho(&said.before) > rho(&said.naive));
+                let of = |method| rho(said, &before(said, method));
+                let during = rho(said, &all(said, |one| one.during.mid));
+                assert!(during > of(Method::Uniform), "with the candle's own openings it beats its range");
+                assert!(of(Method::Map) > of(Method::Peers) && of(Method::Map) > of(Method::Naive));
             }
         }
     }
@@ -330,13 +282,13 @@ fn hourly_maps_are_scored_by_liquidations_and_by_positions() {
     println!(
         "hour (UTC): longs said before / liquidated, shorts said before / liquidated, in $M, of the twelve largest"
     );
-    let factor = scored.each_ref().map(|said| said.realised.iter().sum::<f64>() / said.before.iter().sum::<f64>());
-    let mut order: Vec<usize> = (0..scored[0].times.len()).collect();
-    order.sort_by(|a, b| scored[0].realised[*b].total_cmp(&scored[0].realised[*a]));
+    let sum = |values: Vec<f64>| values.iter().sum::<f64>();
+    let factor = scored.each_ref().map(|said| sum(came(said)) / sum(before(said, Method::Map)));
+    let mut order: Vec<usize> = (0..scored[0].len()).collect();
+    order.sort_by(|a, b| scored[0][*b].came.total_cmp(&scored[0][*a].came));
     for at in order.into_iter().take(12) {
-        let pair = |side: usize| (scored[side].before[at] / 1e6, scored[side].realised[at] / 1e6);
-        let ((a, b), (c, d)) = (pair(0), pair(1));
-        println!("  {} {a:.1} / {b:.1}, {c:.1} / {d:.1}", jiff::Timestamp::from_second(scored[0].times[at]).unwrap());
+        let [(a, b), (c, d)] = scored.each_ref().map(|said| (said[at].band.mid / 1e6, said[at].came / 1e6));
+        println!("  {} {a:.1} / {b:.1}, {c:.1} / {d:.1}", jiff::Timestamp::from_second(scored[0][at].time).unwrap());
     }
     println!("  (in all, liquidated over said before: longs {:.2}, shorts {:.2})", factor[0], factor[1]);
     near_the_levels(&run, &assumptions);
@@ -349,8 +301,8 @@ fn hourly_maps_are_scored_by_liquidations_and_by_positions() {
     }
     positions(&folder, &eth, &of_eth, "ETH");
     for said in &scored {
-        let rho = |values: &[f64]| score::rank(values, &said.realised).rho.unwrap();
-        assert!(rho(&said.before) > 0.65 && rho(&said.before) > rho(&said.naive), "{}", rho(&said.before));
+        let of = |method| rho(said, &before(said, method));
+        assert!(of(Method::Map) > 0.65 && of(Method::Map) > of(Method::Naive), "{}", of(Method::Map));
     }
 }
 
@@ -386,41 +338,36 @@ fn near_the_levels(run: &Run, assumptions: &Assumptions) {
     }
 }
 
-/// Against Hyperliquid's measured positions: rank of levels and shape on either side within 30 %, in levels of 2 %.
+/// Against Hyperliquid's measured positions: rank of levels and lift on either side within 30 %, in levels of 2 %.
 fn positions(folder: &Path, run: &Run, assumptions: &Assumptions, coin: &str) {
     let snapshots = snapshots(folder);
-    let mut model = Model::new(run.grid.clone(), assumptions.clone()).unwrap();
-    let mut walk = Walk::new(run.grid.clone());
+    let mut methods = Methods::new(run.grid.clone(), assumptions.clone()).unwrap();
     let mut hours = run.hours.iter().peekable();
-    let mut rhos: [[Vec<f64>; 3]; 2] = Default::default();
-    let mut hits: [Vec<(f64, f64)>; 2] = Default::default();
+    let mut rhos: [Each<Vec<f64>>; 2] = Default::default();
+    let mut lifts: [Each<Vec<f64>>; 2] = Default::default();
     let mut shares: [Vec<[f64; 4]>; 2] = Default::default();
     for (time, all) in snapshots {
         while let Some(hour) = hours.next_if(|hour| hour.candle.time + run.interval <= *time) {
-            if model.apply(&hour.candle).is_ok() {
-                walk.apply(&hour.candle);
-            }
+            let _ = methods.apply(&hour.candle);
         }
         let of_coin: Vec<_> = all.iter().filter(|each| each.coin == coin).collect();
         let mark = of_coin[0].mark;
-        let whole = model.open_interest().unwrap();
+        let whole = methods.model().open_interest().unwrap();
         let measured = Measured::new(&run.grid, of_coin.iter().map(|each| (each.side, each.size, stated(each))));
-        for (at, side) in SIDES.into_iter().enumerate() {
+        for side in SIDES {
+            let at = place(side);
             let half = |mass: &[f64]| {
                 let bins = score::by_distance(&run.grid, mass, mark, 0.02, 15);
                 if at == 0 { bins[..15].to_vec() } else { bins[15..].to_vec() }
             };
             let truth = half(&measured.mass[at]);
-            let maps = [model.mass(side), baseline::naive(&run.grid, mark, side, &NAIVE), walk.mass(side).to_vec()];
-            for (rhos, map) in rhos[at].iter_mut().zip(&maps) {
+            let maps = methods.masses(mark, side, 0..run.grid.len());
+            for (map, (rhos, lifts)) in maps.iter().zip(rhos[at].iter_mut().zip(&mut lifts[at])) {
                 rhos.extend(score::rank(&half(map), &truth).rho);
+                let levels = half(map).into_iter().zip(&truth);
+                let crossed = levels.map(|(said, came)| Crossed { levels: 1.0, said, came: *came });
+                lifts.extend(score::lift(&crossed.collect::<Vec<_>>(), 0.2).map(score::Lift::times));
             }
-            let near = match side {
-                Side::Long => run.grid.below(mark * 0.7)..run.grid.below(mark),
-                Side::Short => run.grid.up_to(mark)..run.grid.up_to(mark / 0.7),
-            };
-            let found = score::hits(&run.grid, &maps[0], &measured.mass[at], near, 0.2, 0.005);
-            hits[at].extend(found.share.map(|share| (share, found.by_chance)));
             let within = |mass: &[f64], by: f64| -> f64 {
                 let cells = match side {
                     Side::Long => run.grid.below(mark * (1.0 - by))..run.grid.below(mark),
@@ -439,23 +386,30 @@ fn positions(folder: &Path, run: &Run, assumptions: &Assumptions, coin: &str) {
     }
     println!("{} against {} snapshots of positions, 15 levels of 2 % on either side", run.name, snapshots.len());
     for at in 0..2 {
-        let [ours, naive, walk] = rhos[at].each_ref().map(|rhos| score::bootstrap(rhos, 10, 2_000, 1).unwrap());
-        let mean = |pick: fn(&(f64, f64)) -> f64| hits[at].iter().map(pick).sum::<f64>() / hits[at].len() as f64;
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let methods: Vec<String> = Method::ALL
+            .into_iter()
+            .map(|method| {
+                // What is the same everywhere ranks nothing.
+                let rho = Some(&rhos[at][method.place()]).filter(|_| method != Method::Uniform);
+                let rho = rho.and_then(|rhos| score::bootstrap(rhos, 10, 2_000, 1));
+                let rho = rho.map_or_else(|| "none".to_owned(), |rho| rho.to_string());
+                format!("{} {rho}, lift {:.2}", method.words(), mean(&lifts[at][method.place()]))
+            })
+            .collect();
         let share =
             |pick: usize| shares[at].iter().map(|each| each[pick]).sum::<f64>() / shares[at].len() as f64 * 100.0;
         println!(
-            "  {}: rank {ours}; naive {naive}; peers' walk {walk}; uniform has none. {:.0} % of coins within 0.5 % of the heaviest \
-             fifth, by chance {:.0} %. Share of the side within 5 %: map {:.2} %, seen {:.2} %; within 10 %: {:.2} %, {:.2} %",
+            "  {}: {}. Share of the side within 5 %: map {:.2} %, seen {:.2} %; within 10 %: {:.2} %, {:.2} %",
             ["longs", "shorts"][at],
-            mean(|(hit, _)| *hit) * 100.0,
-            mean(|(_, chance)| *chance) * 100.0,
+            methods.join("; "),
             share(0),
             share(1),
             share(2),
             share(3)
         );
     }
-    println!("  {:?}", model.coverage());
+    println!("  {:?}", methods.model().coverage());
 }
 
 #[test]

@@ -5,6 +5,12 @@ use std::fmt;
 use protocol::Decimal;
 use protocol::venue::{Opening, Reach, Refusal, Side};
 
+use crate::map::perps::grid::count;
+use crate::map::{Assumed, Assumption};
+
+/// What no leverage is above: powers of it stay figures.
+const MOST_LEVERAGE: f64 = 1e6;
+
 /// One leverage, and one size of position where sizes differ in margin, at which positions are supposed to be held.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bucket {
@@ -93,6 +99,8 @@ pub struct Assumptions {
     /// How far a surplus of taker buying moves entries from the candle's falling pieces to its rising ones (0: not at all, 1:
     /// to the full).
     pub entry_tilt: f64,
+    /// Candles of known liquidations and taker buying to which the tilt was fitted; 0 where it is supposed.
+    pub tilt_cases: usize,
     /// Of the coins whose level was crossed, the share that a venue liquidated; the others were closed or had margin added
     /// on the way. It scales predicted liquidations alone, not the map.
     pub liquidated: f64,
@@ -105,7 +113,7 @@ pub struct Assumptions {
 pub enum AssumptionsError {
     /// There is no bucket.
     NoBucket,
-    /// A bucket's leverage is below the one before it, or not above 1.
+    /// A bucket's leverage is below the one before it, or not above 1, or above a million.
     Leverage,
     /// A bucket's ratios are not `0 <= long < 1 < short`.
     Ratio,
@@ -119,7 +127,7 @@ impl fmt::Display for AssumptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoBucket => f.write_str("there is no leverage to suppose"),
-            Self::Leverage => f.write_str("leverages must not descend, and each be above 1"),
+            Self::Leverage => f.write_str("leverages must not descend, and each be above 1 and no more than a million"),
             Self::Ratio => f.write_str("a long is liquidated below its entry and a short above it"),
             Self::Shares => f.write_str("shares of leverages must be 0 or more and sum to 1"),
             Self::Parameter(name) => write!(f, "`{name}` is out of its range"),
@@ -140,7 +148,7 @@ impl Assumptions {
         }
         let mut before = 1.0;
         for bucket in &self.buckets {
-            if !(bucket.leverage > 1.0 && bucket.leverage >= before && bucket.leverage.is_finite()) {
+            if !(bucket.leverage > 1.0 && bucket.leverage >= before && bucket.leverage <= MOST_LEVERAGE) {
                 return Err(AssumptionsError::Leverage);
             }
             before = bucket.leverage;
@@ -172,73 +180,121 @@ impl Assumptions {
         Ok(())
     }
 
-    /// What they say, as names for programs and sentences for people, in the order in which they matter.
+    /// What they say, as names, values and units for programs and sentences for people, in the order in which they matter.
     #[must_use]
-    pub fn sentences(&self) -> Vec<(&'static str, String)> {
+    pub fn stated(&self) -> Vec<Assumption> {
+        let each = |pick: fn(&Bucket) -> f64| {
+            Assumed::Numbers(self.buckets.iter().map(|b| (format!("{}x", b.leverage).into(), pick(b))).collect())
+        };
         let shares: Vec<String> =
             self.buckets.iter().map(|b| format!("{}x {:.1} %", b.leverage, b.share * 100.0)).collect();
         let levels: Vec<String> =
             self.buckets.iter().map(|b| format!("{}x {:.3}/{:.3}", b.leverage, b.long_ratio, b.short_ratio)).collect();
-        vec![
-            ("source", self.source.clone()),
-            (
+        let rule = |name, says: &str| Assumption::new(name, says.to_owned(), Assumed::Rule, "");
+        let ratios = format!("Liquidation price over entry, long/short: {}.", levels.join(", "));
+        let mut stated = vec![
+            Assumption::new("source", self.source.clone(), Assumed::Rule, ""),
+            rule(
                 "both_sides",
                 "Every rise of open interest opens as many coins long as short, every fall closes as many; longs and \
-                 shorts each sum to the open interest, in coins, counted one-sided."
-                    .to_owned(),
+                 shorts each sum to the open interest, in coins, counted one-sided.",
             ),
-            ("leverage_prior", format!("Open interest is held at {} at all times.", shares.join(", "))),
-            (
+            Assumption::new(
+                "leverage_prior",
+                format!("Open interest is held at {} at all times.", shares.join(", ")),
+                each(|bucket| bucket.share),
+                "share of open interest",
+            ),
+            Assumption::new(
                 "leverage_band",
                 format!(
-                    "Those shares are as sure as {} observations. The band is of them alone: what else the model does not \
-                     know is not in it.",
+                    "Those shares are as sure as {} observations. The band of leverages is of them alone: what else the model \
+                     does not know is not in it.",
                     self.concentration
                 ),
+                Assumed::Number(self.concentration),
+                "observations",
             ),
-            ("liquidation_ratios", format!("Liquidation price over entry, long/short: {}.", levels.join(", "))),
-            (
-                "price",
-                match self.priced {
-                    Priced::Mark => "Levels are consumed once, when the mark price crosses them.".to_owned(),
-                    Priced::Trades => {
-                        "Levels are consumed once, when trades cross them; wicks of trades go beyond the mark price, so \
-                         more is consumed than was."
-                            .to_owned()
-                    }
-                },
+            Assumption::new(
+                "liquidation_ratios",
+                ratios,
+                each(|bucket| bucket.long_ratio),
+                "long's liquidation price / entry",
             ),
-            (
-                "consumed_first",
-                "What is liquidated counts first towards a fall of open interest; the rest of the fall is closed, and what \
-                 exceeds it was taken over by new positions."
-                    .to_owned(),
+            Assumption::new(
+                "liquidation_ratios_of_shorts",
+                String::new(),
+                each(|bucket| bucket.short_ratio),
+                "short's liquidation price / entry",
             ),
-            (
-                "transfer",
-                format!(
-                    "{} % of turnover that leaves open interest as it was passes positions to new holders at the price of \
-                     the moment; at other leverages than 10x, (leverage / 10)^{} times as much.",
-                    self.transfer * 100.0,
-                    self.transfer_power
-                ),
+        ];
+        stated.extend(self.flows_stated());
+        stated
+    }
+
+    /// What is supposed of the way of the price and of how positions open, pass on and close.
+    fn flows_stated(&self) -> Vec<Assumption> {
+        let number = |name, value: f64, unit, says: String| Assumption::new(name, says, Assumed::Number(value), unit);
+        let (priced, price) = match self.priced {
+            Priced::Mark => ("mark", "Levels are consumed once, when the mark price crosses them."),
+            Priced::Trades => (
+                "trades",
+                "Levels are consumed once, when trades cross them; wicks of trades go beyond the mark price, so more is \
+                 consumed than was.",
             ),
-            (
-                "closing_hazard",
-                format!(
-                    "{} % of openings are {} times as likely to be closed as the others.",
-                    self.fast_share * 100.0,
-                    self.fast_pace
-                ),
+        };
+        let consumed = "What is liquidated counts first towards a fall of open interest; the rest of the fall is closed, and what \
+                        exceeds it was taken over by new positions.";
+        let path = "Within a candle the price went straight from the open to the low, the high and the close where it rose, to the \
+                    high, the low and the close where it fell; open interest and turnover are spread evenly along.";
+        let transfer = format!(
+            "{} % of turnover that leaves open interest as it was passes positions to new holders at the price of the moment; at \
+             other leverages than 10x, (leverage / 10)^{} times as much.",
+            self.transfer * 100.0,
+            self.transfer_power
+        );
+        let fast = self.fast_share * 100.0;
+        let hazard = format!("{fast} % of openings are {} times as likely to be closed as the others.", self.fast_pace);
+        let liquidated = format!("{} of a crossed coin is liquidated by the venue.", self.liquidated);
+        vec![
+            Assumption::new("price", price.to_owned(), Assumed::Words(priced.into()), "series of prices"),
+            Assumption::new("consumed_first", consumed.to_owned(), Assumed::Rule, ""),
+            number("transfer", self.transfer, "share of turnover", transfer),
+            number("transfer_power", self.transfer_power, "power of leverage / 10", String::new()),
+            number("closing_hazard", self.fast_share, "share of openings", hazard),
+            number("closing_pace", self.fast_pace, "times the others' rate", String::new()),
+            Assumption::new("path", path.to_owned(), Assumed::Rule, ""),
+            number("entry", self.entry_tilt, "of one, the full surplus", self.tilt_says()),
+            number("liquidated", self.liquidated, "of a crossed coin", liquidated),
+            number(
+                "interval",
+                count(usize::try_from(self.interval).unwrap_or(0)),
+                "seconds of a candle",
+                String::new(),
             ),
-            (
-                "path",
-                "Within a candle the price went straight from the open to the low, the high and the close where it rose, to \
-                 the high, the low and the close where it fell; open interest and turnover are spread evenly along."
-                    .to_owned(),
-            ),
-            ("entry", format!("Taker buying moves entries to the rising pieces of that way at {}.", self.entry_tilt)),
-            ("liquidated", format!("{} of a crossed coin is liquidated by the venue.", self.liquidated)),
         ]
+    }
+
+    /// What taker buying does, and by what that is known, as a sentence.
+    #[must_use]
+    pub fn tilt_says(&self) -> String {
+        match (self.tilt_cases, self.entry_tilt > 0.0) {
+            (0, false) => {
+                "What takers bought moves nothing: nothing was fitted to it, and it is no part of the map.".to_owned()
+            }
+            (0, true) => {
+                format!(
+                    "Taker buying is supposed to move entries to the rising pieces of that way at {}.",
+                    self.entry_tilt
+                )
+            }
+            (cases, false) => format!(
+                "What takers bought moves nothing: fitted to 0 on the liquidations of {cases} candles, so it is no part of the map."
+            ),
+            (cases, true) => format!(
+                "Taker buying moves entries to the rising pieces of that way at {}, fitted to the liquidations of {cases} candles.",
+                self.entry_tilt
+            ),
+        }
     }
 }

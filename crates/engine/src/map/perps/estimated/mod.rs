@@ -47,11 +47,9 @@ use protocol::venue::Side;
 
 use super::grid::Grid;
 
-/// What is larger is no price, turnover or open interest, so that no product of them overflows.
+/// What is larger, or smaller than one part in so much and not zero, is no price, turnover or open interest, so that no product
+/// of them overflows or vanishes.
 const LARGEST: f64 = 1e30;
-
-/// By how much of the open interest a side's sum may be off: roundings alone.
-const TOLERANCE: f64 = 1e-9;
 
 /// A normal variable is below this in nine cases of ten.
 const NINE_TENTHS: f64 = 1.281_551_565_544_6;
@@ -115,11 +113,11 @@ pub struct Seen {
     pub refused: [u64; 4],
     /// Candles without open interest: the last one was carried on, nothing was opened but what was swept or passed on.
     pub open_interest_missing: u64,
-    /// Of them, those whose open interest was negative, no number or beyond `10^30`.
+    /// Of them, those whose open interest was negative, no number or one that nothing has: neither 0 nor within `10^-30` and `10^30`.
     pub open_interest_refused: u64,
     /// Candles without turnover: nothing was passed on.
     pub turnover_missing: u64,
-    /// Of them, those whose turnover was negative, no number or beyond `10^30`.
+    /// Of them, those whose turnover was negative, no number or one that nothing has, as with open interest.
     pub turnover_refused: u64,
     /// Times at which candles were missing: what happened there is seen by its end alone.
     pub gaps: u64,
@@ -227,6 +225,12 @@ impl Model {
         self.last.map(|last| last.close)
     }
 
+    /// When the last candle that was taken ended, by its interval, in seconds since 1970 UTC; none before the first.
+    #[must_use]
+    pub fn ended(&self) -> Option<i64> {
+        self.last.map(|last| last.time.saturating_add(self.assumptions.interval))
+    }
+
     /// Open interest, in coins; none before the first candle that has it.
     #[must_use]
     pub fn open_interest(&self) -> Option<f64> {
@@ -283,16 +287,15 @@ impl Model {
             let churned = self.churned(candle, before, open_interest);
             let path = Path::of(candle, self.assumptions.entry_tilt, last.map(|last| last.close));
             let mut seen = 0.0;
-            for piece in path.pieces() {
-                seen += piece.weight;
-                let open_interest = before + (open_interest - before) * seen.min(1.0);
-                self.walk(&piece, open_interest, churned * piece.weight);
+            let mut pieces = path.pieces().peekable();
+            while let Some(piece) = pieces.next() {
+                seen = f64::min(seen + piece.weight, 1.0);
+                // The weights sum to one but for roundings, and a small figure is lost in the difference from a large one.
+                let is_last = pieces.peek().is_none();
+                let here = if is_last { open_interest } else { before * (1.0 - seen) + open_interest * seen };
+                self.walk(&piece, here, churned * piece.weight);
             }
-            // The weights sum to one but for roundings.
-            let off = |population: &Population| (population.total() - open_interest).abs();
-            let off = self.populations.iter().flatten().map(off).fold(0.0, f64::max);
-            let most = TOLERANCE * open_interest.max(before) + f64::MIN_POSITIVE;
-            assert!(off <= most, "a side sums to open interest, off by {off}");
+            self.populations.iter_mut().flatten().for_each(|population| population.put_right(open_interest));
         }
         self.last = Some(Last { time: candle.time, close: candle.close, open_interest });
     }
@@ -371,10 +374,21 @@ impl Model {
     /// Coins by cell on one side over all buckets, at their shares.
     #[must_use]
     pub fn mass(&self, side: Side) -> Vec<f64> {
-        let mut sum = vec![0.0; self.grid.len()];
-        for (bucket, assumed) in self.assumptions.buckets.iter().enumerate() {
-            for (sum, coins) in sum.iter_mut().zip(self.cells(bucket, side)) {
-                *sum += coins * assumed.share;
+        self.mass_within(side, 0..self.grid.len())
+    }
+
+    /// The same of some cells, in their order.
+    ///
+    /// # Panics
+    /// The cells are not all of the grid.
+    #[must_use]
+    pub fn mass_within(&self, side: Side, cells: std::ops::Range<usize>) -> Vec<f64> {
+        let mut sum = vec![0.0; cells.len()];
+        for (bucket, pair) in self.assumptions.buckets.iter().zip(&self.populations) {
+            let [fast, slow] = pair[place(side)].parts();
+            let coins = fast.raw()[cells.clone()].iter().zip(&slow.raw()[cells.clone()]);
+            for (sum, (in_fast, in_slow)) in sum.iter_mut().zip(coins) {
+                *sum += (in_fast * fast.scale() + in_slow * slow.scale()) * bucket.share;
             }
         }
         sum
@@ -422,15 +436,14 @@ impl Assumptions {
     /// A figure over all buckets, given what it is at each as if all open interest were in it.
     #[must_use]
     pub fn band(&self, by_bucket: &[f64]) -> Banded {
-        let sum = |power: i32| -> f64 {
-            self.buckets.iter().zip(by_bucket).map(|(bucket, value)| bucket.share * value.powi(power)).sum()
-        };
-        let mid = sum(1);
+        let held = || self.buckets.iter().zip(by_bucket).filter(|(bucket, _)| bucket.share > 0.0);
+        let mid: f64 = held().map(|(bucket, value)| bucket.share * value).sum();
         if mid <= 0.0 {
             return Banded::default();
         }
-        let variance = ((sum(2) - mid * mid) / (self.concentration + 1.0)).max(0.0);
-        let log_variance = (variance / (mid * mid)).ln_1p();
+        // Against the mean, so that no square of a small figure vanishes.
+        let squares: f64 = held().map(|(bucket, value)| bucket.share * (value / mid).powi(2)).sum();
+        let log_variance = ((squares - 1.0) / (self.concentration + 1.0)).max(0.0).ln_1p();
         let (middle, reach) = (mid * (-log_variance / 2.0).exp(), (NINE_TENTHS * log_variance.sqrt()).exp());
         let most = by_bucket.iter().copied().fold(0.0, f64::max);
         Banded { low: (middle / reach).min(mid), mid, high: (middle * reach).max(mid).min(most) }
@@ -439,5 +452,5 @@ impl Assumptions {
 
 /// A figure that is there, not negative and not absurd.
 fn known(figure: Option<f64>) -> Option<f64> {
-    figure.filter(|figure| (0.0..=LARGEST).contains(figure))
+    figure.filter(|figure| *figure == 0.0 || (1.0 / LARGEST..=LARGEST).contains(figure))
 }

@@ -1,5 +1,7 @@
 //! Coins on the cells of a grid that shrink together.
 
+use std::ops::Range;
+
 /// Masses by cell. All of them shrink by one factor at a time without being touched: what a cell holds is `raw * scale`.
 #[derive(Debug, Clone)]
 pub(super) struct Stack {
@@ -10,6 +12,9 @@ pub(super) struct Stack {
     /// What is liquidated at no price of the grid, as `raw * scale` too.
     beyond: f64,
 }
+
+/// Where less than this share of a sum is left, the difference tells it no more.
+const LEAST_LEFT: f64 = 1e-6;
 
 /// Below this the scale is put back to one, long before it is too small to divide by.
 const LEAST_SCALE: f64 = 1e-100;
@@ -70,8 +75,8 @@ impl Stack {
         }
     }
 
-    /// Empties cells: what they held, in coins and in dollars at their prices.
-    pub(super) fn drain(&mut self, cells: std::ops::Range<usize>, prices: &[f64]) -> (f64, f64) {
+    /// Empties cells: what they held, in coins and in dollars at their prices. `left` are the cells that can still hold something.
+    pub(super) fn drain(&mut self, cells: Range<usize>, left: Range<usize>, prices: &[f64]) -> (f64, f64) {
         let (mut coins, mut usd) = (0.0, 0.0);
         for cell in cells {
             let held = std::mem::take(&mut self.raw[cell]);
@@ -79,8 +84,12 @@ impl Stack {
             usd += held * prices[cell];
         }
         let coins = coins * self.scale;
-        // The sum kept along and the sum of the cells differ by roundings.
-        self.total = (self.total - coins).max(0.0);
+        // The sum kept along and the sum of the cells differ by roundings of the whole: where little of it is left, it is summed anew.
+        let before = self.total;
+        self.total -= coins;
+        if self.total <= before * LEAST_LEFT {
+            self.total = (self.raw.get(left).unwrap_or_default().iter().sum::<f64>() + self.beyond) * self.scale;
+        }
         (coins, usd * self.scale)
     }
 }

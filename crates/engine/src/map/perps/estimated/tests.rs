@@ -17,6 +17,7 @@ fn assumptions() -> Assumptions {
         fast_share: 0.6,
         fast_pace: 10.0,
         entry_tilt: 0.5,
+        tilt_cases: 0,
         liquidated: 0.5,
         interval: 3_600,
     }
@@ -171,6 +172,77 @@ proptest! {
     }
 }
 
+/// A figure as a broken file may hold it: of any size, zero, negative or no number.
+fn extreme() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        8 => (-300.0_f64..300.0).prop_map(|power| 10.0_f64.powf(power)),
+        4 => (-3.0_f64..3.0).prop_map(|power| 100.0 * 10.0_f64.powf(power)),
+        1 => Just(0.0),
+        1 => Just(5e-324),
+        1 => Just(f64::MAX),
+        1 => Just(f64::NAN),
+        1 => Just(f64::INFINITY),
+        1 => Just(-1.0),
+        1 => Just(2.873e28),
+        2 => Just(8.097_469_043_108_891)
+    ]
+}
+
+/// Candles of such figures, in order in themselves, for most would be refused otherwise.
+fn extremes() -> impl Strategy<Value = Vec<Candle>> {
+    let price = || prop_oneof![3 => 20.0_f64..500.0, 1 => extreme()];
+    let row = ([price(), price(), price(), price()], proptest::option::weighted(0.9, extreme()), extreme(), extreme());
+    proptest::collection::vec(row, 1..40).prop_map(|rows| {
+        let candle =
+            |(time, (prices, open_interest, turnover, bought)): (i64, ([f64; 4], Option<f64>, f64, f64))| Candle {
+                time: time * 3_600,
+                open: prices[0],
+                close: prices[1],
+                high: prices.into_iter().fold(0.0, f64::max),
+                low: prices.into_iter().fold(f64::MAX, f64::min),
+                turnover: Some(turnover),
+                taker_buy: Some(bought),
+                open_interest,
+            };
+        (0..).zip(rows).map(candle).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn figures_of_any_size_are_taken_or_refused_and_sums_hold(candles in extremes()) {
+        let mut model = Model::new(Grid::new(25.0, 400.0, 60).unwrap(), assumptions()).unwrap();
+        let mut refused = 0;
+        for candle in &candles {
+            refused += u64::from(model.apply(candle).is_err());
+            let Some(whole) = model.open_interest() else { continue };
+            let mark = model.mark().unwrap();
+            prop_assert!((0.0..=LARGEST).contains(&whole));
+            for (bucket, pair) in model.populations.iter().enumerate() {
+                for side in [Side::Long, Side::Short] {
+                    let population = &pair[place(side)];
+                    let sum = model.cells(bucket, side).iter().sum::<f64>() + population.unplaced() + population.beyond();
+                    prop_assert!((sum - whole).abs() <= 1e-6 * whole, "{side:?} {sum} of {whole}");
+                }
+            }
+            for (side, price) in [(Side::Long, mark * 0.9), (Side::Short, mark * 1.1)] {
+                for band in [model.reached(side, price), model.liquidations(side)] {
+                    prop_assert!(band.low >= 0.0 && band.low <= band.mid * (1.0 + 1e-9), "{band:?}");
+                    prop_assert!(band.mid <= band.high * (1.0 + 1e-9) && band.high.is_finite(), "{band:?}");
+                }
+            }
+            let coverage = model.coverage();
+            for share in coverage.placed.into_iter().chain(coverage.beyond) {
+                prop_assert!((-1e-6..=1.0 + 1e-6).contains(&share), "{coverage:?}");
+            }
+        }
+        let seen = model.coverage().seen;
+        prop_assert_eq!((seen.refused.iter().sum::<u64>(), seen.taken), (refused, candles.len() as u64 - refused));
+    }
+}
+
 #[test]
 fn an_opening_stands_on_both_sides_and_is_swept_once() {
     let mut model = fine_model();
@@ -309,12 +381,33 @@ fn assumptions_that_cannot_be_are_refused() {
     assert_eq!(change(|a| a.buckets[0].share = 0.5), AssumptionsError::Shares);
     assert_eq!(change(|a| a.buckets[0].share = f64::NAN), AssumptionsError::Shares);
     assert_eq!(change(|a| a.buckets.swap(0, 1)), AssumptionsError::Leverage);
+    assert_eq!(change(|a| a.buckets[3].leverage = 1e7), AssumptionsError::Leverage);
+    assert_eq!(change(|a| a.buckets[3].leverage = f64::NAN), AssumptionsError::Leverage);
     assert_eq!(change(|a| a.buckets[0].long_ratio = 1.0), AssumptionsError::Ratio);
     assert_eq!(change(|a| a.buckets[0].short_ratio = 1.0), AssumptionsError::Ratio);
     assert_eq!(change(|a| a.transfer = -0.5), AssumptionsError::Parameter("transfer"));
     assert_eq!(change(|a| a.concentration = 0.0), AssumptionsError::Parameter("concentration"));
     assert_eq!(change(|a| a.interval = 0), AssumptionsError::Parameter("interval"));
-    assert!(assumptions().sentences().iter().all(|(name, says)| !name.is_empty() && says.ends_with(['.', 't'])));
+    assert!(
+        assumptions()
+            .stated()
+            .iter()
+            .all(|one| !one.name.is_empty() && (one.says.is_empty() || one.says.ends_with(['.', 't'])))
+    );
+}
+
+#[test]
+fn taker_buying_that_moves_nothing_says_so() {
+    let said = |entry_tilt, tilt_cases| {
+        let stated = Assumptions { entry_tilt, tilt_cases, ..assumptions() }.stated();
+        let entry = stated.into_iter().find(|one| &*one.name == "entry").unwrap();
+        assert_eq!(entry.value, crate::map::Assumed::Number(entry_tilt));
+        entry.says.to_string()
+    };
+    assert!(said(0.0, 0).contains("moves nothing: nothing was fitted to it"));
+    assert!(said(0.0, 250).contains("moves nothing: fitted to 0 on the liquidations of 250 candles"));
+    assert!(said(0.5, 0).contains("is supposed to move entries"));
+    assert!(said(0.5, 250).contains("at 0.5, fitted to the liquidations of 250 candles"));
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! Venues of perpetual futures on the axis: an estimated model of each contract, and positions that somebody saw.
 
+pub(super) mod bands;
 pub(super) mod say;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use engine::map::perps::estimated::Model;
 use engine::map::perps::measured::{Measured, Others};
+use engine::map::perps::score::Misses;
+use engine::map::perps::score::misses::Held;
 use engine::map::perps::{Grid, series};
-use engine::map::{Assumption, Band, Class, Coverage, Levels, Map, Quantity, Series, Side, from_float};
+use engine::map::{Assumed, Assumption, Band, Class, Coverage, Levels, Map, Quantity, Series, Side, from_float};
 use protocol::amount::Usd8;
 use protocol::standing::Standing;
 use protocol::time::TimeUs;
@@ -38,6 +40,10 @@ pub(super) struct Perps {
 struct Laid {
     source: Source,
     model: Option<Model>,
+    /// What came after what the model says of the past, longs and shorts.
+    past: [Misses; 2],
+    /// How often bands of such misses held, longs and shorts, where that was counted.
+    held: Option<[Held; 2]>,
     look: Option<Look>,
     others: PerpOthers,
 }
@@ -50,25 +56,28 @@ pub(super) fn lay(archive: &Path, args: &args::Map, coin: &str, is_alone: bool) 
     let mut notes = found.notes;
     for source in found.sources {
         notes.extend(source.notes.iter().cloned());
-        let model = if source.candles.is_empty() { None } else { Some(model::folded(&source, coin)?) };
-        let model = model.filter(|model| {
-            let is_known = model.open_interest().is_some();
+        let folded = if source.candles.is_empty() { None } else { Some(model::folded(&source, coin)?) };
+        let folded = folded.filter(|folded| {
+            let is_known = folded.model.open_interest().is_some();
             if !is_known {
                 notes.push(format!("{}: no estimate, as no open interest is known.", source.name));
             }
             is_known
         });
+        let (model, past) = folded.map_or((None, Default::default()), |folded| (Some(folded.model), folded.past));
         let look = seen::newest(&source, coin, args.shown.others);
+        let mut held = None;
         if model.is_some() && source.origin != Origin::Venues {
             let scores = super::score::of(&source, coin, None)?;
             notes.extend(scores.sentences(&source));
             let is_scored = !scores.rows.is_empty();
             notes.extend((!is_scored).then_some(scores.notes).into_iter().flatten());
+            held = scores.held;
         }
         if model.is_none() && look.is_none() && source.candles.is_empty() {
             notes.push(format!("{}: neither candles nor positions are known.", source.name));
         }
-        laid.push(Laid { source, model, look, others: args.shown.others });
+        laid.push(Laid { source, model, past, held, look, others: args.shown.others });
     }
     Ok(Perps { laid, leverage, by_leverage: args.shown.by_leverage, notes })
 }
@@ -99,9 +108,8 @@ impl Perps {
 
     /// Puts series, coverage and assumptions into a map.
     pub(super) fn put(&mut self, map: &mut Map) -> anyhow::Result<()> {
-        let mut said: BTreeSet<String> = BTreeSet::new();
         for laid in &self.laid {
-            laid.put(map, self.leverage, &mut said)?;
+            laid.put(map, self.leverage)?;
             let today = float(map.levels.today());
             let of_model = laid.model.as_ref().and_then(Model::mark).map(|mark| ("estimate", mark));
             let of_look = laid.look.as_ref().map(|look| ("look at positions", look.mark));
@@ -155,16 +163,16 @@ impl Laid {
         of_model.or_else(|| self.look.as_ref().map(|look| look.mark))
     }
 
-    fn put(&self, map: &mut Map, leverage: Option<(f64, f64)>, said: &mut BTreeSet<String>) -> anyhow::Result<()> {
+    fn put(&self, map: &mut Map, leverage: Option<(f64, f64)>) -> anyhow::Result<()> {
         let name = &self.source.name;
         let mut assume = |of: engine::map::Assumptions| {
-            let new = of.0.into_iter().filter(|one| said.insert(one.says.to_string()));
-            map.assumptions.0.extend(new.map(|one| Assumption { name: format!("{name}.{}", one.name).into(), ..one }));
+            let named = |one: Assumption| Assumption { name: format!("{name}.{}", one.name).into(), ..one };
+            map.assumptions.0.extend(of.0.into_iter().map(named));
         };
         if let Some(model) = &self.model {
             assume(series::estimated_assumptions(model));
             let ends = self.source.candles.last().map_or(0, |candle| candle.time + self.source.interval);
-            let all = series::estimated(model, &map.levels, name, perps::moment(ends));
+            let all = series::estimated(model, &self.past, &map.levels, name, perps::moment(ends));
             map.series.extend(all.into_iter().filter_map(|one| kept(one, model, &map.levels, leverage)));
             map.coverage.push(series::estimated_coverage(model, name));
         }
@@ -183,7 +191,12 @@ impl Laid {
         if look.is_stated {
             let says = "Positions are liquidated where the venue itself states it, at the moment they were seen; it supposes \
                         that an account's other positions stay at their marks.";
-            return engine::map::Assumptions(vec![Assumption { name: "stated_prices".into(), says: says.into() }]);
+            return engine::map::Assumptions(vec![Assumption::new(
+                "stated_prices",
+                says.to_owned(),
+                Assumed::Rule,
+                "",
+            )]);
         }
         let moves = self.others == PerpOthers::MoveAlong;
         series::measured_assumptions(if moves { Others::MoveAlong } else { Others::AtTheirMarks })
@@ -234,7 +247,9 @@ fn kept(one: Series, model: &Model, levels: &Levels, leverage: Option<(f64, f64)
         |pick: fn(&engine::map::perps::estimated::Banded) -> f64| banded.iter().map(|b| from_float(pick(b))).collect();
     Some(Series {
         values: pick(|band| band.mid),
-        band: Some(Band { low: pick(|band| band.low), high: pick(|band| band.high) }),
+        // Misses are of all leverages together.
+        band: None,
+        leverage_band: Some(Band { low: pick(|band| band.low), high: pick(|band| band.high) }),
         ..one
     })
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::bail;
 use engine::map::perps::estimated::{Heat, heat};
 use engine::map::perps::{Grid, estimated};
-use engine::map::{Map, Series, Side};
+use engine::map::{Band, Map, Series, Side};
 use protocol::amount::Usd8;
 use protocol::standing::Standing;
 
@@ -102,8 +102,7 @@ fn already(map: &Map, perps: &Perps, of: &Origin, standing: Standing, side: Side
 }
 
 fn sentence(map: &Map, perps: &Perps, of: &Origin, standing: Standing, wanted: i128) -> Option<String> {
-    let away = |at: &usize| (map.levels.distance(map.levels.prices()[*at]) - wanted).abs();
-    let at = (0..map.levels.len()).min_by_key(away).filter(|at| away(at) <= wanted.abs() / 10)?;
+    let at = map.levels.nearest(wanted)?;
     let (side, move_) = if wanted < 0 { (Side::Long, "fall") } else { (Side::Short, "rise") };
     let own = own(map, perps, of, standing, side);
     let who = who(perps, &own, side);
@@ -119,13 +118,7 @@ fn sentence(map: &Map, perps: &Perps, of: &Origin, standing: Standing, wanted: i
     let price = map.levels.prices()[at];
     #[expect(clippy::cast_precision_loss, reason = "a share for eyes")]
     let change = text::percent(map.levels.distance(price) as f64 / 1e4);
-    let band = |end: &dyn Fn(&Series) -> Option<i128>| own.iter().map(|one| end(one)).sum::<Option<i128>>();
-    let low = band(&|one| value(one, &one.band.as_ref()?.low));
-    let high = band(&|one| value(one, &one.band.as_ref()?.high));
-    let between = match (low, high) {
-        (Some(low), Some(high)) => format!(" (between {} and {})", money(low), money(high)),
-        _ => String::new(),
-    };
+    let between = between(&own, value);
     let named: Vec<String> = parts
         .iter()
         .take(MOST_NAMED)
@@ -145,6 +138,21 @@ fn sentence(map: &Map, perps: &Perps, of: &Origin, standing: Standing, wanted: i
     ))
 }
 
+/// Between what it lies: by the misses of the past, and by leverages alone.
+fn between(own: &[&Series], value: impl Fn(&Series, &[Option<i128>]) -> Option<i128>) -> String {
+    let sum = |end: &dyn Fn(&Series) -> Option<i128>| own.iter().map(|one| end(one)).sum::<Option<i128>>();
+    let band = |of: fn(&Series) -> Option<&Band>| {
+        let low = sum(&|one| value(one, &of(one)?.low))?;
+        Some(format!("{} to {}", money(low), money(sum(&|one| value(one, &of(one)?.high))?)))
+    };
+    match (band(|one| one.band.as_ref()), band(|one| one.leverage_band.as_ref())) {
+        (Some(past), Some(leverages)) => format!(" ({past} by past misses; {leverages} by leverages alone)"),
+        (None, Some(leverages)) => format!(" ({leverages} by leverages alone)"),
+        (Some(past), None) => format!(" ({past} by past misses)"),
+        (None, None) => String::new(),
+    }
+}
+
 fn money(usd8: i128) -> String {
     text::usd(Usd8(usd8))
 }
@@ -162,6 +170,8 @@ pub(in super::super) fn table(map: &Map) -> Table {
             ("notional", Unit::Usd),
             ("low", Unit::Usd),
             ("high", Unit::Usd),
+            ("leverage_low", Unit::Usd),
+            ("leverage_high", Unit::Usd),
             ("at", Unit::Time),
             ("standing", Unit::Text),
         ],
@@ -187,6 +197,8 @@ pub(in super::super) fn table(map: &Map) -> Table {
                 usd(Some(&one.values)),
                 usd(one.band.as_ref().map(|band| &band.low)),
                 usd(one.band.as_ref().map(|band| &band.high)),
+                usd(one.leverage_band.as_ref().map(|band| &band.low)),
+                usd(one.leverage_band.as_ref().map(|band| &band.high)),
                 Value::Time(one.at),
                 Value::Text(one.standing.to_string()),
             ]);
@@ -211,6 +223,8 @@ pub(in super::super) fn series(map: &Map) -> Table {
             ("value", Unit::Usd),
             ("low", Unit::Usd),
             ("high", Unit::Usd),
+            ("leverage_low", Unit::Usd),
+            ("leverage_high", Unit::Usd),
             ("at", Unit::Time),
             ("standing", Unit::Text),
         ],
@@ -234,19 +248,12 @@ pub(in super::super) fn series(map: &Map) -> Table {
                 number(Some(&one.values)),
                 number(one.band.as_ref().map(|band| &band.low)),
                 number(one.band.as_ref().map(|band| &band.high)),
+                number(one.leverage_band.as_ref().map(|band| &band.low)),
+                number(one.leverage_band.as_ref().map(|band| &band.high)),
                 if one.at.plausible().is_some() { Value::Time(one.at) } else { Value::Missing },
                 Value::Text(one.standing.to_string()),
             ]);
         }
-    }
-    table
-}
-
-/// What was supposed, by name.
-pub(in super::super) fn assumptions(map: &Map) -> Table {
-    let mut table = Table::new("assumptions", &[("name", Unit::Text), ("says", Unit::Text)]);
-    for one in &map.assumptions.0 {
-        table.push(vec![Value::Text(one.name.to_string()), Value::Text(one.says.to_string())]);
     }
     table
 }
@@ -312,8 +319,14 @@ fn panel(map: &Map, perps: &Perps, origin: &Origin, standing: Standing) -> Optio
         };
         Some(both(&sum(&longs)?, &sum(&shorts)?))
     };
-    let band = total(&|one| Some(added(one, &one.band.as_ref()?.low)))
-        .zip(total(&|one| Some(added(one, &one.band.as_ref()?.high))));
+    let band = |name: String, of: fn(&Series) -> Option<&Band>| {
+        let low = total(&|one| Some(added(one, &of(one)?.low)))?;
+        Some(chart::Band { name, low, high: total(&|one| Some(added(one, &of(one)?.high)))? })
+    };
+    let bands = [
+        band(super::bands::name(perps, origin), |one| one.band.as_ref()),
+        band("by leverages alone".to_owned(), |one| one.leverage_band.as_ref()),
+    ];
     let (from, to) = moments(longs.iter().copied())?;
     let when = if from == to { format!("{to}") } else { format!("{from} to {to}") };
     let what = if standing == Standing::Estimated { "by a model" } else { "in positions seen" };
@@ -325,7 +338,7 @@ fn panel(map: &Map, perps: &Perps, origin: &Origin, standing: Standing) -> Optio
         parts,
         is_exact: false,
         reached: total(&|one| Some(added(one, &one.values)))?,
-        band,
+        bands: bands.into_iter().flatten().collect(),
     })
 }
 
