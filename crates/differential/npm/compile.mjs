@@ -3,9 +3,10 @@
 //
 // usage: node compile.mjs FOLDER    (FOLDER holds node_modules)
 
-import { readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { readFileSync, readdirSync } from "node:fs";
 import { join, posix, resolve as absolute } from "node:path";
+
+import { compile, links, signature, write } from "./solc.mjs";
 
 if (!process.argv[2]) throw new Error("name the folder that holds node_modules");
 const folder = absolute(process.argv[2]);
@@ -67,17 +68,6 @@ function artifactPath(under, name) {
   throw new Error(`no artifact of ${name} under ${under}`);
 }
 
-/** `{file: {library: [{start, length}]}}` becomes `{library: [start]}`; a library's name is unique in a family. */
-function links(references) {
-  const out = {};
-  for (const libraries of Object.values(references)) {
-    for (const [library, places] of Object.entries(libraries)) {
-      out[library] = places.map((place) => place.start);
-    }
-  }
-  return out;
-}
-
 function compiledFamily({ artifacts, names }) {
   const family = {};
   for (const name of names) {
@@ -133,21 +123,9 @@ function sources() {
   return Object.fromEntries([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** solc-js passes its input on the stack, where a large one does not fit: this puts it on the heap. */
-function compile(input) {
-  const soljson = createRequire(join(modules, "solc", "package.json"))("./soljson.js");
-  const allocate = soljson.cwrap("solidity_alloc", "number", ["number"]);
-  const text = Buffer.from(JSON.stringify(input), "utf8");
-  const at = allocate(text.length + 1);
-  soljson.HEAPU8.set(text, at);
-  soljson.HEAPU8[at + text.length] = 0;
-  const run = soljson.cwrap("solidity_compile", "number", ["number", "number", "number"]);
-  return JSON.parse(soljson.UTF8ToString(run(at, 0, 0)));
-}
-
 function sourceFamily() {
   const selection = { "*": { "*": ["evm.bytecode.object", "evm.bytecode.linkReferences"] }, [ERRORS]: { Errors: ["abi"] } };
-  const output = compile({
+  const output = compile(modules, {
     language: "Solidity",
     sources: sources(),
     settings: {
@@ -158,8 +136,6 @@ function sourceFamily() {
       outputSelection: selection,
     },
   });
-  const fatal = (output.errors ?? []).filter((error) => error.severity === "error");
-  if (fatal.length > 0) throw new Error(fatal.map((error) => error.formattedMessage).join("\n"));
   const wanted = new Set([...ENTRIES.map((path) => posix.basename(path, ".sol")), ...LIBRARIES]);
   const family = {};
   for (const contracts of Object.values(output.contracts)) {
@@ -172,15 +148,8 @@ function sourceFamily() {
   return { family, errors: errors.map(signature) };
 }
 
-function signature(item) {
-  return `${item.name}(${item.inputs.map((input) => input.type).join(",")})`;
-}
-
 const families = {};
 for (const [name, description] of Object.entries(COMPILED)) families[name] = compiledFamily(description);
 const { family, errors } = sourceFamily();
 families.v3_6 = family;
-// Under its final name only when it is whole.
-const out = join(folder, "contracts.json");
-writeFileSync(`${out}.part`, JSON.stringify({ families, errors }));
-renameSync(`${out}.part`, out);
+write(join(folder, "contracts.json"), { families, errors });

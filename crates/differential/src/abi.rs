@@ -2,7 +2,9 @@
 //!
 //! Only what this crate calls: words, byte strings, tuples and arrays; no types are checked.
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
 
 /// One argument.
 #[derive(Clone, Debug)]
@@ -138,6 +140,35 @@ pub fn address(word: U256) -> Address {
 /// The `index`th word of an answer; zero beyond its end.
 pub fn word_at(bytes: &[u8], index: usize) -> U256 {
     bytes.get(32 * index..32 * index + 32).map_or(U256::ZERO, U256::from_be_slice)
+}
+
+/// Custom errors by selector.
+pub type Errors = BTreeMap<[u8; 4], String>;
+
+/// The names of errors by their selectors.
+pub fn errors(signatures: &[String]) -> Errors {
+    let name = |signature: &str| signature.split('(').next().unwrap_or(signature).to_owned();
+    signatures.iter().map(|signature| (selector(signature), name(signature))).collect()
+}
+
+/// A revert's reason in words: the text of an error, the name of a custom one, the number of a panic.
+pub fn reason(data: &[u8], errors: &Errors) -> String {
+    let Some(found) = data.first_chunk::<4>() else {
+        return String::new();
+    };
+    let rest = &data[4..];
+    if *found == selector("Error(string)") {
+        let length = usize::try_from(word_at(rest, 1)).unwrap_or(0);
+        let text = rest.get(64..64 + length).unwrap_or_default();
+        return String::from_utf8_lossy(text).into_owned();
+    }
+    if *found == selector("Panic(uint256)") {
+        return format!("Panic({:#x})", word_at(rest, 0));
+    }
+    if *found == selector("SafeCastOverflowedUintDowncast(uint8,uint256)") {
+        return "SafeCastOverflowedUintDowncast".to_owned();
+    }
+    errors.get(found).cloned().unwrap_or_else(|| hex::encode_prefixed(data))
 }
 
 #[cfg(test)]

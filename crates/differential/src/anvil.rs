@@ -66,6 +66,20 @@ pub struct Transaction {
     pub to: Option<Address>,
     /// The call, or the contract's creation code.
     pub data: Bytes,
+    /// What is sent along, in wei.
+    pub value: U256,
+}
+
+impl Transaction {
+    /// A call that sends nothing along.
+    pub fn call(from: Address, to: Address, data: Bytes) -> Self {
+        Self { from, to: Some(to), data, value: U256::ZERO }
+    }
+
+    /// A plain payment, in wei.
+    pub fn payment(from: Address, to: Address, value: U256) -> Self {
+        Self { from, to: Some(to), data: Bytes::new(), value }
+    }
 }
 
 /// What a node refuses.
@@ -225,7 +239,8 @@ impl Anvil {
         let logs: Result<Vec<Log>> = receipt["logs"].as_array().context("no logs")?.iter().map(log).collect();
         let created = &receipt["contractAddress"];
         let created = if created.is_null() { None } else { Some(fixed::<20>(created)?.into()) };
-        Ok(Ok(Receipt { logs: logs?, created }))
+        let hash = fixed::<32>(&receipt["transactionHash"])?.into();
+        Ok(Ok(Receipt { hash, logs: logs?, created }))
     }
 
     /// Why a transaction reverted, which only a trace of it knows.
@@ -240,13 +255,14 @@ impl Anvil {
 
     /// Runs a transaction in a block of its own. What it returned is not known: receipts do not say.
     pub fn call(&mut self, from: Address, to: Address, data: Bytes) -> Result<Result<Success, Reverted>> {
-        let receipt = self.block(&[Transaction { from, to: Some(to), data }])?.pop().context("one receipt")?;
+        let receipt = self.block(&[Transaction::call(from, to, data)])?.pop().context("one receipt")?;
         Ok(receipt.map(|receipt| Success { output: Bytes::new(), logs: receipt.logs }))
     }
 
     /// Deploys creation code in a block of its own.
     pub fn deploy(&mut self, code: Bytes, what: &str) -> Result<Address> {
-        let receipt = self.block(&[Transaction { from: ADMIN, to: None, data: code }])?.pop().context("one receipt")?;
+        let transaction = Transaction { from: ADMIN, to: None, data: code, value: U256::ZERO };
+        let receipt = self.block(&[transaction])?.pop().context("one receipt")?;
         match receipt {
             Ok(receipt) => receipt.created.with_context(|| format!("{what} was created nowhere")),
             Err(Reverted(reason)) => bail!("deploying {what} failed with {reason}"),
@@ -277,6 +293,21 @@ impl Anvil {
     pub fn set_storage(&mut self, at: Address, slot: U256, value: U256) -> Result<()> {
         let value = B256::from(value).to_string();
         self.request("anvil_setStorageAt", json!([at.to_string(), format!("{slot:#x}"), value])).map(|_| ())
+    }
+
+    /// What an account has of the native token, in wei.
+    pub fn balance(&mut self, of: Address) -> Result<U256> {
+        word(&self.request("eth_getBalance", json!([of.to_string(), "latest"]))?)
+    }
+
+    /// Sets what an account has of the native token, in wei.
+    pub fn set_balance(&mut self, of: Address, wei: U256) -> Result<()> {
+        self.request("anvil_setBalance", json!([of.to_string(), format!("{wei:#x}")])).map(|_| ())
+    }
+
+    /// Who gets the fees of the blocks to come.
+    pub fn set_builder(&mut self, builder: Address) -> Result<()> {
+        self.request("anvil_setCoinbase", json!([builder.to_string()])).map(|_| ())
     }
 
     /// The chain as it is, to go back to once.
@@ -312,6 +343,8 @@ pub struct Snapshot {
 /// What a transaction that succeeded left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
+    /// The transaction's hash.
+    pub hash: B256,
     /// The events, in order.
     pub logs: Vec<Log>,
     /// The contract it created.
@@ -324,6 +357,7 @@ fn parameters(transaction: &Transaction) -> Value {
         "data": transaction.data.to_string(),
         "gas": format!("{GAS:#x}"),
         "gasPrice": "0x0",
+        "value": format!("{:#x}", transaction.value),
     });
     if let Some(to) = transaction.to {
         fields["to"] = to.to_string().into();
@@ -342,6 +376,11 @@ pub fn log(json: &Value) -> Result<Log> {
 pub fn number(json: &Value) -> Result<u64> {
     let text = json.as_str().with_context(|| format!("{json} is no number"))?;
     u64::from_str_radix(text.trim_start_matches("0x"), 16).with_context(|| format!("{text} is no number"))
+}
+
+fn word(json: &Value) -> Result<U256> {
+    let text = json.as_str().with_context(|| format!("{json} is no number"))?;
+    U256::from_str_radix(text.trim_start_matches("0x"), 16).map_err(|error| anyhow!("{text} is no number: {error}"))
 }
 
 fn bytes(json: &Value) -> Result<Bytes> {

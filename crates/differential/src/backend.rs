@@ -1,9 +1,9 @@
 //! Where a market lives: in memory, or on a node.
 
 use alloy_primitives::{Address, Bytes, U256};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use crate::anvil::Anvil;
+use crate::anvil::{Anvil, Transaction};
 use crate::evm::{ADMIN, Evm, Reverted, Success};
 
 /// A chain that contracts can be put on.
@@ -66,6 +66,43 @@ impl Backend {
             Self::Memory(evm) => evm.call(from, to, data),
             Self::Node(anvil) => anvil.call(from, to, data),
         }
+    }
+
+    /// The same with wei of the native token sent along, which the sender must have.
+    pub fn pay(&mut self, from: Address, to: Address, value: U256, data: Bytes) -> Result<Result<Success, Reverted>> {
+        match self {
+            Self::Memory(evm) => evm.pay(from, to, value, data),
+            Self::Node(anvil) => {
+                let transaction = Transaction { from, to: Some(to), data, value };
+                let receipt = anvil.block(&[transaction])?.pop().context("one receipt")?;
+                Ok(receipt.map(|receipt| Success { output: Bytes::new(), logs: receipt.logs }))
+            }
+        }
+    }
+
+    /// What an account has of the native token, in wei.
+    pub fn balance(&mut self, of: Address) -> Result<U256> {
+        match self {
+            Self::Memory(evm) => evm.balance(of),
+            Self::Node(anvil) => anvil.balance(of),
+        }
+    }
+
+    /// Sets what an account has of the native token, in wei.
+    pub fn set_balance(&mut self, of: Address, wei: U256) -> Result<()> {
+        match self {
+            Self::Memory(evm) => evm.set_balance(of, wei),
+            Self::Node(anvil) => anvil.set_balance(of, wei),
+        }
+    }
+
+    /// Who gets the fees of the blocks to come.
+    pub fn set_builder(&mut self, builder: Address) -> Result<()> {
+        match self {
+            Self::Memory(evm) => evm.set_builder(builder),
+            Self::Node(anvil) => anvil.set_builder(builder)?,
+        }
+        Ok(())
     }
 
     /// Runs a transaction of the administrator's that must succeed.

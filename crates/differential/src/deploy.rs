@@ -114,15 +114,10 @@ impl Base {
             phases: BTreeMap::new(),
             users,
             sentinel,
-            errors: artifacts.errors.iter().map(|error| (abi::selector(error), name(error))).collect(),
+            errors: abi::errors(&artifacts.errors),
             evm,
         })
     }
-}
-
-/// `Name(types)` is `Name`.
-fn name(signature: &str) -> String {
-    signature.split('(').next().unwrap_or(signature).to_owned()
 }
 
 /// The address of a user.

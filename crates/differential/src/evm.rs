@@ -158,7 +158,13 @@ impl Evm {
 
     /// Runs a transaction; an error means that the chain itself broke, which a contract cannot bring about.
     pub fn call(&mut self, from: Address, to: Address, data: Bytes) -> Result<Result<Success, Reverted>> {
-        let result = self.inner.transact_commit(Self::transaction(from, TxKind::Call(to), data));
+        self.pay(from, to, U256::ZERO, data)
+    }
+
+    /// The same with wei of the native token sent along, which the sender must have.
+    pub fn pay(&mut self, from: Address, to: Address, value: U256, data: Bytes) -> Result<Result<Success, Reverted>> {
+        let transaction = TxEnv { value, ..Self::transaction(from, TxKind::Call(to), data) };
+        let result = self.inner.transact_commit(transaction);
         match result.map_err(|error| anyhow!("{error:?}"))? {
             ExecutionResult::Success { output, logs, .. } => {
                 self.record(&logs);
@@ -208,6 +214,25 @@ impl Evm {
     pub fn place(&mut self, at: Address, code: Bytes) {
         let info = AccountInfo::from_bytecode(Bytecode::new_raw(code));
         self.inner.ctx.db_mut().insert_account_info(at, info);
+    }
+
+    /// What an account has of the native token, in wei.
+    pub fn balance(&mut self, of: Address) -> Result<U256> {
+        let account = self.inner.ctx.db_mut().load_account(of);
+        Ok(account.map_err(|error| anyhow!("{error:?}"))?.info.balance)
+    }
+
+    /// Sets what an account has of the native token, in wei.
+    pub fn set_balance(&mut self, of: Address, wei: U256) -> Result<()> {
+        let account = self.inner.ctx.db_mut().load_account(of);
+        let info = account.map_err(|error| anyhow!("{error:?}"))?.info.clone();
+        self.inner.ctx.db_mut().insert_account_info(of, AccountInfo { balance: wei, ..info });
+        Ok(())
+    }
+
+    /// Who gets the fees of the blocks to come.
+    pub fn set_builder(&mut self, builder: Address) {
+        self.inner.ctx.block.beneficiary = builder;
     }
 
     /// Sets a storage word, without a transaction.

@@ -20,4 +20,5 @@ pub mod mirror;
 pub mod prove;
 pub mod proxy;
 pub mod shrink;
+pub mod svr;
 pub mod world;

@@ -37,7 +37,7 @@ pub struct Market {
     /// The sentinel, where there is one.
     pub sentinel: Option<Address>,
     /// Custom errors by selector.
-    pub errors: BTreeMap<[u8; 4], String>,
+    pub errors: abi::Errors,
     /// The chain.
     pub evm: Backend,
 }
@@ -156,7 +156,7 @@ impl Market {
             | Action::Liquidate { .. } => {}
         }
         let mut outcome = Ok(Vec::new());
-        for Transaction { from, to, data } in self.transactions(action) {
+        for Transaction { from, to, data, .. } in self.transactions(action) {
             let result = self.evm.call(from, to.unwrap_or_default(), data)?;
             outcome = self.outcome(result);
         }
@@ -173,7 +173,7 @@ impl Market {
 
     /// The transactions a step consists of; none where it is not one of the chain's. The last one is the step itself.
     pub fn transactions(&self, action: &Action) -> Vec<Transaction> {
-        let one = |from, to, data| vec![Transaction { from, to: Some(to), data }];
+        let one = |from, to, data| vec![Transaction::call(from, to, data)];
         match action {
             Action::Wait { .. } | Action::Sentinel { .. } => Vec::new(),
             Action::Price { reserve, price } => {
@@ -202,7 +202,7 @@ impl Market {
                     transactions.push(self.insure(self.users[*user]));
                 }
                 let (from, to, data) = self.user_call(action);
-                transactions.push(Transaction { from, to: Some(to), data });
+                transactions.push(Transaction::call(from, to, data));
                 transactions
             }
         }
@@ -228,7 +228,7 @@ impl Market {
     fn insure(&self, user: Address) -> Transaction {
         let name = U256::from_be_slice(b"UMBRELLA") << 192;
         let data = abi::words("setAddress(bytes32,address)", &[name, word(user)]);
-        Transaction { from: ADMIN, to: Some(self.provider), data }
+        Transaction::call(ADMIN, self.provider, data)
     }
 
     /// The pool's own events, in order.
@@ -388,24 +388,8 @@ impl Market {
         }
     }
 
-    /// A revert's reason in words: the text of an error, the name of a custom one, the number of a panic.
     fn reason(&self, data: &[u8]) -> String {
-        let Some(selector) = data.first_chunk::<4>() else {
-            return String::new();
-        };
-        let rest = &data[4..];
-        if *selector == abi::selector("Error(string)") {
-            let length = usize::try_from(word_at(rest, 1)).unwrap_or(0);
-            let text = rest.get(64..64 + length).unwrap_or_default();
-            return String::from_utf8_lossy(text).into_owned();
-        }
-        if *selector == abi::selector("Panic(uint256)") {
-            return format!("Panic({:#x})", word_at(rest, 0));
-        }
-        if *selector == abi::selector("SafeCastOverflowedUintDowncast(uint8,uint256)") {
-            return "SafeCastOverflowedUintDowncast".to_owned();
-        }
-        self.errors.get(selector).cloned().unwrap_or_else(|| alloy_primitives::hex::encode_prefixed(data))
+        abi::reason(data, &self.errors)
     }
 }
 

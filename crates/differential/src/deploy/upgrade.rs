@@ -39,7 +39,7 @@ pub fn upgrade(market: &mut Market, artifacts: &Artifacts, world: &World) -> Res
     let calls = [stand_in, next_pool].map(|pool| abi::call("setPoolImpl(address)", &[pool.into()]));
     if let Some(node) = site.evm.node() {
         // In one block, as governance does it: what stands in is never the pool's code when a block ends.
-        let transaction = |data| Transaction { from: ADMIN, to: Some(market.provider), data };
+        let transaction = |data| Transaction::call(ADMIN, market.provider, data);
         for receipt in node.block(&calls.map(transaction))? {
             receipt.map_err(|Reverted(reason)| anyhow!("setPoolImpl reverted with {reason}"))?;
         }

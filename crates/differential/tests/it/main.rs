@@ -8,6 +8,7 @@ mod book;
 mod cases;
 mod math_utils;
 mod proxy;
+mod svr;
 mod worlds;
 
 use differential::artifacts::{self, Artifacts};

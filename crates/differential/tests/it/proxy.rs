@@ -34,8 +34,7 @@ fn scene() -> Option<Scene> {
     for block in 1..BLOCKS {
         node.warp(12);
         let moved = |index| feed::transmit(U256::from(100 * block + index));
-        let transactions: Vec<Transaction> =
-            (0..3).map(|index| Transaction { from: ADMIN, to: Some(at), data: moved(index) }).collect();
+        let transactions: Vec<Transaction> = (0..3).map(|index| Transaction::call(ADMIN, at, moved(index))).collect();
         assert!(node.block(&transactions).unwrap().iter().all(Result::is_ok));
     }
     let proxy = Proxy::start(node.address()).unwrap();
@@ -254,7 +253,7 @@ fn a_node_reorganises_and_goes_back() {
     assert_eq!((tag(&mut node, "latest"), tag(&mut node, "safe"), tag(&mut node, "finalized")), (8, 7, 6));
     let [sixth, seventh] = [6, 7].map(|block| node.block_hash(block).unwrap());
     let at = Address::repeat_byte(0xfe);
-    let other = Transaction { from: ADMIN, to: Some(at), data: feed::transmit(U256::from(5)) };
+    let other = Transaction::call(ADMIN, at, feed::transmit(U256::from(5)));
     node.reorg(2, &[(other, 1)]).unwrap();
     assert_eq!(node.latest().unwrap(), 8);
     assert_eq!(node.block_hash(6).unwrap(), sixth);

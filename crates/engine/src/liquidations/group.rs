@@ -565,11 +565,12 @@ impl Shared {
 }
 
 /// The Monday a week begins with; 1970-01-01 was a Thursday, the fourth day.
-fn week_start(time: TimeUs) -> TimeUs {
+pub(crate) fn week_start(time: TimeUs) -> TimeUs {
     TimeUs::from_day((time.day() + 3).div_euclid(7) * 7 - 3)
 }
 
-fn month_start(time: TimeUs) -> TimeUs {
+/// The first day of a moment's month.
+pub(crate) fn month_start(time: TimeUs) -> TimeUs {
     TimeUs::from_day(time.day() + 1 - i64::from(civil_from_day(time.day()).day))
 }
 

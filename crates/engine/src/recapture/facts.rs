@@ -65,6 +65,20 @@ pub enum Happened {
         /// Seconds.
         seconds: u32,
     },
+    /// The owner of an aggregator set how many rounds its recapturing readers look back over.
+    MaxSyncSet {
+        /// The aggregator.
+        aggregator: Address,
+        /// Rounds.
+        rounds: u32,
+    },
+    /// A report of the newest round's epoch came again: in public it ends the hiding of that round from other readers.
+    Repeated {
+        /// The aggregator.
+        aggregator: Address,
+        /// By which way it came.
+        path: Path,
+    },
     /// An account was liquidated.
     Liquidated(Box<Liquidated>),
     /// Native tokens came to a safe.
@@ -148,7 +162,7 @@ pub enum Trigger {
     Unknown(Untold),
 }
 
-/// Why logs do not tell what made an account liquidatable.
+/// Why logs do not tell what made an account liquidatable, or what was paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Untold {
     /// A price is not told by logs.
@@ -157,6 +171,14 @@ pub enum Untold {
     Since,
     /// The source does not say.
     Source,
+    /// Nothing was ever seen of the aggregator that is said to have made it possible.
+    Aggregator,
+    /// The round that is said to have made it possible came before what was read, or too long ago to be held.
+    Round,
+    /// The round that is said to have made it possible was not visible to the market then, by the cutoff that is known.
+    Unseen,
+    /// What the logs say of its payment contradicts itself.
+    Contradiction,
 }
 
 /// What a liquidation was worth at the prices that the pool saw, in US dollars.

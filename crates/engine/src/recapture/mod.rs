@@ -4,8 +4,19 @@
 //! Facts come in blocks of one chain, in the order of their transactions and logs. What logs cannot tell is absent and says so: it
 //! is never taken for nothing.
 
+pub mod attribute;
 pub mod facts;
+pub mod rates;
 pub mod row;
+pub mod split;
+pub mod value;
+pub mod view;
 
+pub use attribute::{Attribution, Rules, Stray, StrayReason};
 pub use facts::{Block, Happened, Liquidated, Place};
-pub use row::{Known, Route, Row};
+pub use row::{Dollars, Known, Remainder, Route, Row};
+pub use split::{Schedule, Split};
+pub use value::{Found, Ledger, Terms};
+
+#[cfg(test)]
+mod testing;
