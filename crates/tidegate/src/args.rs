@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::perps::{
-    ImportPerps, Leverage, MapCommand, MapScore, MapWhat, PerpKind, PerpMargin, PerpOthers, PerpShown, PerpSides,
-    PerpSources,
+    ImportPerps, Leverage, MapCommand, MapScore, MapWhat, PerpKeeping, PerpKind, PerpMargin, PerpOthers, PerpShown,
+    PerpSides, PerpSources, SyncCommand, SyncPerps, SyncWhat,
 };
 use crate::market::prices::Sampling;
 use crate::output::Format;
@@ -40,8 +40,8 @@ pub(crate) enum Command {
     Datasets(Output),
     /// List the markets that are known by name, and what a first sync of each would cost
     Markets(Markets),
-    /// Read a market from a chain's nodes into the archive, go on from what is there, and follow the chain
-    Sync(Sync),
+    /// Read a market from a chain's nodes into the archive, go on from what is there, and follow the chain; or listen to venues
+    Sync(Box<SyncCommand>),
     /// Who holds and owes what in a synced market, how near liquidation, and what if prices move
     Positions(Positions),
     /// What a synced market's oracle said, and when: from feeds' logs, exact, or as it answered when asked
@@ -369,6 +369,9 @@ pub(crate) struct Map {
     /// Venues of perpetual futures.
     #[command(flatten)]
     pub perps: PerpSources,
+    /// What is kept of what they say.
+    #[command(flatten)]
+    pub keeping: PerpKeeping,
     /// How their positions are shown.
     #[command(flatten)]
     pub shown: PerpShown,

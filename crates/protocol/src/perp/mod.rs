@@ -440,11 +440,13 @@ pub enum GapCause {
     Silent,
     /// A message was longer than is read.
     Oversized,
+    /// Nobody listened.
+    Unwatched,
 }
 
 impl GapCause {
     /// Every cause.
-    pub const ALL: [Self; 3] = [Self::Disconnected, Self::Silent, Self::Oversized];
+    pub const ALL: [Self; 4] = [Self::Disconnected, Self::Silent, Self::Oversized, Self::Unwatched];
 
     /// The word used in files and outputs.
     #[must_use]
@@ -453,6 +455,7 @@ impl GapCause {
             Self::Disconnected => "disconnected",
             Self::Silent => "silent",
             Self::Oversized => "oversized",
+            Self::Unwatched => "unwatched",
         }
     }
 

@@ -251,6 +251,6 @@ fn create_hidden(folder: &Path) -> Result<(Hidden, File)> {
     unreachable!("there are fewer than 2^32 files in one folder")
 }
 
-fn sync_folder(folder: &Path) -> Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|handle| handle.sync_all()).while_trying_to("flush the folder to the disk", folder)
 }

@@ -173,7 +173,8 @@ impl Scan {
         files.flat_map(|file| self.chunks_of(file)).collect()
     }
 
-    fn chunks_of(&self, file: &DataFile) -> Vec<Chunk> {
+    /// The pieces of a file, also of one that is about no time.
+    pub(super) fn chunks_of(&self, file: &DataFile) -> Vec<Chunk> {
         let metadata = file.metadata.metadata();
         let schema = metadata.file_metadata().schema_descr();
         let place = |name: &str| schema.columns().iter().position(|column| column.name() == name);

@@ -79,11 +79,7 @@ struct Symbol<'a> {
 /// The reply cannot be read.
 pub fn instruments(venue: Venue, coin: &str, body: &[u8]) -> Result<Parsed<Instrument>, Unread> {
     let info: ExchangeInfo<'_> = read_reply(body)?;
-    let mut parsed = Parsed::default();
-    for raw in info.symbols {
-        parsed.take(raw, instrument(venue, coin, raw));
-    }
-    Ok(parsed)
+    Ok(Parsed::of(info.symbols, |raw| instrument(venue, coin, raw)))
 }
 
 fn instrument(venue: Venue, coin: &str, raw: &RawValue) -> wire::Row<Instrument> {
@@ -124,18 +120,13 @@ struct FundingInfo<'a> {
 /// # Errors
 /// The reply cannot be read.
 pub fn funding_intervals(body: &[u8]) -> Result<Parsed<(Arc<str>, i64)>, Unread> {
-    let mut parsed = Parsed::default();
-    for raw in read_reply::<List<'_>>(body)? {
-        let read = || {
-            let info: FundingInfo<'_> = row(raw)?;
-            if !(1..=24).contains(&info.funding_interval_hours) {
-                return Err(Why::implausible(format!("{} hours between payments", info.funding_interval_hours)));
-            }
-            Ok(Some((wire::name(&info.symbol)?, info.funding_interval_hours * HOUR_US)))
-        };
-        parsed.take(raw, read());
-    }
-    Ok(parsed)
+    Ok(Parsed::of(read_reply::<List<'_>>(body)?, |raw| {
+        let info: FundingInfo<'_> = row(raw)?;
+        if !(1..=24).contains(&info.funding_interval_hours) {
+            return Err(Why::implausible(format!("{} hours between payments", info.funding_interval_hours)));
+        }
+        Ok(Some((wire::name(&info.symbol)?, info.funding_interval_hours * HOUR_US)))
+    }))
 }
 
 /// Candles: `GET /fapi/v1/klines`, `markPriceKlines`, `indexPriceKlines`, and the same of `/dapi`.
@@ -154,11 +145,7 @@ pub fn candles(
     received: TimeUs,
 ) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
-    let mut parsed = Parsed::default();
-    for raw in read_reply::<List<'_>>(body)? {
-        parsed.take(raw, candle(&of, series, interval, raw));
-    }
-    Ok(parsed)
+    Ok(Parsed::of(read_reply::<List<'_>>(body)?, |raw| candle(&of, series, interval, raw)))
 }
 
 fn candle(of: &Of<'_>, series: Series, interval: i64, raw: &RawValue) -> wire::Row<Observation> {
@@ -207,25 +194,20 @@ struct PremiumIndex<'a> {
 /// The reply cannot be read.
 pub fn price(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
-    let mut parsed = Parsed::default();
-    for raw in one_or_many(body)? {
-        let read = || {
-            let index: PremiumIndex<'_> = row(raw)?;
-            about(instrument, &index.symbol)?;
-            let mark = above_zero(index.mark_price.0, "the mark price")?;
-            // An index of 0 is none.
-            let price = Price { mark: Some(mark), index: index.index_price.0.filter(|price| *price > Decimal::ZERO) };
-            let mut said = vec![of.say(index.time.0, Distortions::NONE, Observed::Price(price))];
-            if let Some(rate) = index.last_funding_rate.0 {
-                let pays_at = index.next_funding_time.and_then(|time| moment(time).ok());
-                let funding = Funding { rate, interval: instrument.funding_interval, settled: false, pays_at };
-                said.push(of.say(index.time.0, Distortions::NONE, Observed::Funding(funding)));
-            }
-            Ok(said)
-        };
-        parsed.take_all(raw, read());
-    }
-    Ok(parsed)
+    Ok(Parsed::of_all(one_or_many(body)?, |raw| {
+        let index: PremiumIndex<'_> = row(raw)?;
+        about(instrument, &index.symbol)?;
+        let mark = above_zero(index.mark_price.0, "the mark price")?;
+        // An index of 0 is none.
+        let price = Price { mark: Some(mark), index: index.index_price.0.filter(|price| *price > Decimal::ZERO) };
+        let mut said = vec![of.say(index.time.0, Distortions::NONE, Observed::Price(price))];
+        if let Some(rate) = index.last_funding_rate.0 {
+            let pays_at = index.next_funding_time.and_then(|time| moment(time).ok());
+            let funding = Funding { rate, interval: instrument.funding_interval, settled: false, pays_at };
+            said.push(of.say(index.time.0, Distortions::NONE, Observed::Funding(funding)));
+        }
+        Ok(said)
+    }))
 }
 
 /// The rows of a list, or the one row that stands without.
@@ -254,18 +236,15 @@ pub fn open_interest(
     received: TimeUs,
 ) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
-    let mut parsed = Parsed::default();
     let whole: &RawValue = read_reply(body)?;
-    let read = || {
-        let open: Open<'_> = row(whole)?;
+    Ok(Parsed::of([whole], |raw| {
+        let open: Open<'_> = row(raw)?;
         about(instrument, &open.symbol)?;
         let reported = not_negative(open.open_interest.0, "open interest")?;
         let coins = of.coins(reported, price)?;
         let usd = of.dollars(reported, price);
         Ok(Some(of.say(open.time.0, open_distortions(&of), open_said(&of, coins, usd, reported))))
-    };
-    parsed.take(whole, read());
-    Ok(parsed)
+    }))
 }
 
 /// Binance's documents do not say which sides it counts.
@@ -300,24 +279,19 @@ pub fn open_interest_history(
     received: TimeUs,
 ) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
-    let mut parsed = Parsed::default();
-    for raw in read_reply::<List<'_>>(body)? {
-        let read = || {
-            let open: OpenThen<'_> = row(raw)?;
-            if let Some(symbol) = &open.symbol {
-                about(instrument, symbol)?;
-            }
-            let reported = not_negative(open.sum_open_interest.0, "open interest")?;
-            let value = not_negative(open.sum_open_interest_value.0, "the value of open interest")?;
-            let (coins, usd) = match instrument.contract {
-                Contract::Linear => (reported, Some(value).filter(|_| instrument.is_in_dollars())),
-                Contract::Inverse => (value, of.dollars(reported, None)),
-            };
-            Ok(Some(of.say(open.timestamp.0, open_distortions(&of), open_said(&of, coins, usd, reported))))
+    Ok(Parsed::of(read_reply::<List<'_>>(body)?, |raw| {
+        let open: OpenThen<'_> = row(raw)?;
+        if let Some(symbol) = &open.symbol {
+            about(instrument, symbol)?;
+        }
+        let reported = not_negative(open.sum_open_interest.0, "open interest")?;
+        let value = not_negative(open.sum_open_interest_value.0, "the value of open interest")?;
+        let (coins, usd) = match instrument.contract {
+            Contract::Linear => (reported, Some(value).filter(|_| instrument.is_in_dollars())),
+            Contract::Inverse => (value, of.dollars(reported, None)),
         };
-        parsed.take(raw, read());
-    }
-    Ok(parsed)
+        Ok(Some(of.say(open.timestamp.0, open_distortions(&of), open_said(&of, coins, usd, reported))))
+    }))
 }
 
 #[derive(Deserialize)]
@@ -335,17 +309,11 @@ struct Paid<'a> {
 /// The reply cannot be read.
 pub fn funding_history(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
-    let mut parsed = Parsed::default();
-    for raw in read_reply::<List<'_>>(body)? {
-        let read = || {
-            let paid: Paid<'_> = row(raw)?;
-            about(instrument, &paid.symbol)?;
-            let time = paid.funding_time.0;
-            let funding = Funding { rate: paid.funding_rate.0, interval: None, settled: true, pays_at: Some(time) };
-            Ok(Some(of.say(time, Distortions::NONE, Observed::Funding(funding))))
-        };
-        parsed.take(raw, read());
-    }
+    let mut parsed = Parsed::of(read_reply::<List<'_>>(body)?, |raw| {
+        let paid: Paid<'_> = row(raw)?;
+        about(instrument, &paid.symbol)?;
+        Ok(Some(of.paid(paid.funding_time.0, paid.funding_rate.0, None)))
+    });
     wire::set_funding_intervals(&mut parsed.rows, instrument.funding_interval);
     Ok(parsed)
 }
@@ -366,15 +334,12 @@ struct Book<'a> {
 /// The reply cannot be read.
 pub fn depth(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
-    let mut parsed = Parsed::default();
     let whole: &RawValue = read_reply(body)?;
-    let read = || {
-        let book: Book<'_> = row(whole)?;
+    Ok(Parsed::of([whole], |raw| {
+        let book: Book<'_> = row(raw)?;
         let depth = wire::depth(&of, &book.bids, &book.asks)?;
         Ok(Some(of.say(book.time.0, of.turning(), Observed::Depth(depth))))
-    };
-    parsed.take(whole, read());
-    Ok(parsed)
+    }))
 }
 
 #[derive(Deserialize)]
@@ -403,38 +368,66 @@ struct Bracket {
 /// The reply cannot be read.
 pub fn tiers(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
-    let mut parsed = Parsed::default();
-    for raw in one_or_many(body)? {
-        let read = || {
-            let table: Brackets<'_> = row(raw)?;
-            if table.symbol != *instrument.symbol {
-                return Ok(None);
-            }
-            let mut rows = Vec::with_capacity(table.brackets.len());
-            for raw in &table.brackets {
-                let bracket: Bracket = row(raw)?;
-                let floor = match instrument.contract {
-                    Contract::Linear => bracket.notional_floor,
-                    Contract::Inverse => bracket.qty_floor,
-                };
-                rows.push(Tier {
-                    floor: floor.ok_or_else(|| Why::malformed("a bracket has no floor"))?.0,
-                    maintenance_margin_rate: bracket.maint_margin_ratio.0,
-                    deduction: bracket.cum.0,
-                    max_leverage: bracket.initial_leverage.0,
-                });
-            }
-            rows.sort_by_key(|tier| tier.floor);
-            let tiers = Tiers::new(rows).map_err(|cause| Why::implausible(cause.to_string()))?;
-            let floors = match instrument.contract {
-                Contract::Linear => Measure::Quote,
-                Contract::Inverse => Measure::Coins,
-            };
-            Ok(Some(of.say(received, TIMELESS, Observed::Tiers(TierTable { tiers, floors }))))
+    Ok(Parsed::of(one_or_many(body)?, |raw| {
+        let table: Brackets<'_> = row(raw)?;
+        if table.symbol != *instrument.symbol {
+            return Ok(None);
+        }
+        Ok(Some(of.say(received, TIMELESS, Observed::Tiers(brackets(instrument.contract, &table.brackets)?))))
+    }))
+}
+
+fn brackets(contract: Contract, brackets: &[&RawValue]) -> Result<TierTable, Why> {
+    let mut rows = Vec::with_capacity(brackets.len());
+    for raw in brackets {
+        let bracket: Bracket = row(raw)?;
+        let floor = match contract {
+            Contract::Linear => bracket.notional_floor,
+            Contract::Inverse => bracket.qty_floor,
         };
-        parsed.take(raw, read());
+        rows.push(Tier {
+            floor: floor.ok_or_else(|| Why::malformed("a bracket has no floor"))?.0,
+            maintenance_margin_rate: bracket.maint_margin_ratio.0,
+            deduction: bracket.cum.0,
+            max_leverage: bracket.initial_leverage.0,
+        });
     }
-    Ok(parsed)
+    rows.sort_by_key(|tier| tier.floor);
+    let tiers = Tiers::new(rows).map_err(|cause| Why::implausible(cause.to_string()))?;
+    let floors = match contract {
+        Contract::Linear => Measure::Quote,
+        Contract::Inverse => Measure::Coins,
+    };
+    Ok(TierTable { tiers, floors })
+}
+
+/// A row of a collection of tables by symbol, with Binance's own bracket in it.
+#[derive(Deserialize)]
+struct Gathered<'a> {
+    #[serde(borrow)]
+    info: &'a RawValue,
+}
+
+/// The margin tiers in a file of many: as Binance answers [`tiers`] of all symbols, or gathered by `COIN/QUOTE:SETTLED`, each row with
+/// Binance's own bracket under `info`.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn tiers_of_file(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
+    let Ok(gathered) = serde_json::from_slice::<std::collections::BTreeMap<Text<'_>, List<'_>>>(body) else {
+        return tiers(instrument, body, received);
+    };
+    let settled = if instrument.contract == Contract::Inverse { &instrument.base } else { &instrument.quote };
+    let name = format!("{}/{}:{settled}", instrument.base, instrument.quote);
+    let of = Of { instrument, received };
+    let whole: &RawValue = read(body)?;
+    let own = gathered.into_iter().find(|(symbol, _)| *symbol == *name);
+    Ok(Parsed::of(own.is_some().then_some(whole), |_| {
+        let Some((_, rows)) = &own else { return Ok(None) };
+        let infos = rows.iter().map(|raw| row::<Gathered<'_>>(raw).map(|gathered| gathered.info));
+        let table = brackets(instrument.contract, &infos.collect::<Result<Vec<_>, _>>()?)?;
+        Ok(Some(of.say(received, TIMELESS, Observed::Tiers(table))))
+    }))
 }
 
 /// Of replies without a time.

@@ -91,11 +91,7 @@ struct Symbol<'a> {
 /// The reply cannot be read.
 pub fn instruments(coin: &str, body: &[u8]) -> Result<Parsed<Instrument>, Unread> {
     let (rows, ..): (Rows<'_>, _, _) = open(body, TimeUs(0))?;
-    let mut parsed = Parsed::default();
-    for raw in rows.list {
-        parsed.take(raw, instrument(coin, raw));
-    }
-    Ok(parsed)
+    Ok(Parsed::of(rows.list, |raw| instrument(coin, raw)))
 }
 
 fn instrument(coin: &str, raw: &RawValue) -> wire::Row<Instrument> {
@@ -136,31 +132,26 @@ pub fn candles(
 ) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
     let (rows, now, _): (Rows<'_>, _, _) = open(body, received)?;
-    let mut parsed = Parsed::default();
-    for raw in rows.list {
-        let read = || {
-            if let Some(symbol) = &rows.symbol {
-                about(instrument, symbol)?;
-            }
-            let cells: List<'_> = row(raw)?;
-            let time = moment(cell(&cells, 0, "start")?)?;
-            let price = |place, name| number_at(&cells, place, name);
-            let prices = [price(1, "open")?, price(2, "high")?, price(3, "low")?, price(4, "close")?];
-            let mut candle = wire::candle(series, interval, prices)?;
-            candle.finished = time.0.saturating_add(interval) <= now.0;
-            if series == Series::Trade {
-                let size = not_negative(number_at(&cells, 5, "volume")?, "volume")?;
-                let turnover = not_negative(number_at(&cells, 6, "turnover")?, "turnover")?;
-                (candle.volume, candle.turnover) = match instrument.contract {
-                    Contract::Linear => (Some(size), Some(turnover)),
-                    Contract::Inverse => (Some(turnover), instrument.value(size, None)),
-                };
-            }
-            Ok(Some(of.say(time, Distortions::NONE, Observed::Candle(candle))))
-        };
-        parsed.take(raw, read());
-    }
-    Ok(parsed)
+    Ok(Parsed::of(rows.list, |raw| {
+        if let Some(symbol) = &rows.symbol {
+            about(instrument, symbol)?;
+        }
+        let cells: List<'_> = row(raw)?;
+        let time = moment(cell(&cells, 0, "start")?)?;
+        let price = |place, name| number_at(&cells, place, name);
+        let prices = [price(1, "open")?, price(2, "high")?, price(3, "low")?, price(4, "close")?];
+        let mut candle = wire::candle(series, interval, prices)?;
+        candle.finished = time.0.saturating_add(interval) <= now.0;
+        if series == Series::Trade {
+            let size = not_negative(number_at(&cells, 5, "volume")?, "volume")?;
+            let turnover = not_negative(number_at(&cells, 6, "turnover")?, "turnover")?;
+            (candle.volume, candle.turnover) = match instrument.contract {
+                Contract::Linear => (Some(size), Some(turnover)),
+                Contract::Inverse => (Some(turnover), instrument.value(size, None)),
+            };
+        }
+        Ok(Some(of.say(time, Distortions::NONE, Observed::Candle(candle))))
+    }))
 }
 
 #[derive(Deserialize)]
@@ -189,11 +180,7 @@ struct Ticker<'a> {
 pub fn ticker(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
     let (rows, time, distortions): (Rows<'_>, _, _) = open(body, received)?;
-    let mut parsed = Parsed::default();
-    for raw in rows.list {
-        parsed.take_all(raw, row(raw).and_then(|ticker| ticker_said(&of, &ticker, time, distortions)));
-    }
-    Ok(parsed)
+    Ok(Parsed::of_all(rows.list, |raw| row(raw).and_then(|ticker| ticker_said(&of, &ticker, time, distortions))))
 }
 
 fn ticker_said(of: &Of<'_>, ticker: &Ticker<'_>, time: TimeUs, timed: Distortions) -> Result<Vec<Observation>, Why> {
@@ -268,24 +255,19 @@ pub fn open_interest_history(
 ) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
     let (rows, ..): (Rows<'_>, _, _) = open(body, received)?;
-    let mut parsed = Parsed::default();
-    for raw in rows.list {
-        let read = || {
-            if let Some(symbol) = &rows.symbol {
-                about(instrument, symbol)?;
-            }
-            let then: OpenThen = row(raw)?;
-            let price = price_at(then.timestamp.0);
-            let (mut open, distortions) = open_said(&of, then.open_interest, then.single_open_interest, price)?;
-            if instrument.contract == Contract::Linear {
-                // The value is not given, and the candle's price is not the moment's.
-                open.usd = None;
-            }
-            Ok(Some(of.say(then.timestamp.0, distortions, Observed::OpenInterest(open))))
-        };
-        parsed.take(raw, read());
-    }
-    Ok(parsed)
+    Ok(Parsed::of(rows.list, |raw| {
+        if let Some(symbol) = &rows.symbol {
+            about(instrument, symbol)?;
+        }
+        let then: OpenThen = row(raw)?;
+        let price = price_at(then.timestamp.0);
+        let (mut open, distortions) = open_said(&of, then.open_interest, then.single_open_interest, price)?;
+        if instrument.contract == Contract::Linear {
+            // The value is not given, and the candle's price is not the moment's.
+            open.usd = None;
+        }
+        Ok(Some(of.say(then.timestamp.0, distortions, Observed::OpenInterest(open))))
+    }))
 }
 
 #[derive(Deserialize)]
@@ -304,17 +286,11 @@ struct Paid<'a> {
 pub fn funding_history(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
     let (rows, ..): (Rows<'_>, _, _) = open(body, received)?;
-    let mut parsed = Parsed::default();
-    for raw in rows.list {
-        let read = || {
-            let paid: Paid<'_> = row(raw)?;
-            about(instrument, &paid.symbol)?;
-            let time = paid.funding_rate_timestamp.0;
-            let funding = Funding { rate: paid.funding_rate.0, interval: None, settled: true, pays_at: Some(time) };
-            Ok(Some(of.say(time, Distortions::NONE, Observed::Funding(funding))))
-        };
-        parsed.take(raw, read());
-    }
+    let mut parsed = Parsed::of(rows.list, |raw| {
+        let paid: Paid<'_> = row(raw)?;
+        about(instrument, &paid.symbol)?;
+        Ok(Some(of.paid(paid.funding_rate_timestamp.0, paid.funding_rate.0, None)))
+    });
     wire::set_funding_intervals(&mut parsed.rows, instrument.funding_interval);
     Ok(parsed)
 }
@@ -337,15 +313,12 @@ struct Book<'a> {
 pub fn depth(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
     let (whole, ..): (&RawValue, _, _) = open(body, received)?;
-    let mut parsed = Parsed::default();
-    let read = || {
-        let book: Book<'_> = row(whole)?;
+    Ok(Parsed::of([whole], |raw| {
+        let book: Book<'_> = row(raw)?;
         about(instrument, &book.symbol)?;
         let depth = wire::depth(&of, &book.bids, &book.asks)?;
         Ok(Some(of.say(book.ts.0, of.turning(), Observed::Depth(depth))))
-    };
-    parsed.take(whole, read());
-    Ok(parsed)
+    }))
 }
 
 #[derive(Deserialize)]
@@ -369,9 +342,8 @@ struct RiskLimit<'a> {
 pub fn tiers(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
     let (whole, time, distortions): (&RawValue, _, _) = open(body, received)?;
-    let mut parsed = Parsed::default();
-    let read = || {
-        let rows: Rows<'_> = row(whole)?;
+    Ok(Parsed::of([whole], |raw| {
+        let rows: Rows<'_> = row(raw)?;
         let mut limits = Vec::with_capacity(rows.list.len());
         for raw in rows.list {
             let limit: RiskLimit<'_> = row(raw)?;
@@ -388,9 +360,7 @@ pub fn tiers(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<P
             Contract::Inverse => Measure::Coins,
         };
         Ok(Some(of.say(time, distortions, Observed::Tiers(TierTable { tiers, floors }))))
-    };
-    parsed.take(whole, read());
-    Ok(parsed)
+    }))
 }
 
 /// Rates are shares in replies and percentages in the documents' example; the initial margin, which is one over the highest leverage,

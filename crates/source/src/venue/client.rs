@@ -181,6 +181,12 @@ impl Client {
         Ok(Self { lanes, options })
     }
 
+    /// The host at which a venue is asked.
+    #[must_use]
+    pub fn host(&self, venue: Venue) -> Option<&str> {
+        self.lanes.get(&venue).map(|lane| lane.base.host())
+    }
+
     /// How many requests were made of a venue, those that failed included.
     #[must_use]
     pub fn asked(&self, venue: Venue) -> u64 {
@@ -216,8 +222,12 @@ impl Client {
             self.lanes.get(&venue).ok_or_else(|| Failure::NotTold(format!("{venue} is not asked by this program")))?;
         let mut backoff = self.options.backoff;
         let mut attempt = 1;
+        let mut busy = None;
         loop {
-            lane.leave(ask.weight, self.options.patience).await?;
+            if let Err(left_alone) = lane.leave(ask.weight, self.options.patience).await {
+                // What the venue itself said is the better reason.
+                return Err(busy.unwrap_or(left_alone));
+            }
             let failure = match lane.put_once(venue, ask, &self.options).await {
                 Ok(body) => return Ok(body),
                 Err(failure) => failure,
@@ -227,7 +237,9 @@ impl Client {
             }
             attempt += 1;
             // How long a busy venue is left alone, it says itself.
-            if !matches!(failure, Failure::Busy { .. }) {
+            if matches!(failure, Failure::Busy { .. }) {
+                busy = Some(failure);
+            } else {
                 tokio::time::sleep(part_of(backoff)).await;
                 backoff = backoff.saturating_mul(2);
             }
@@ -304,6 +316,10 @@ impl Lane {
 /// minutes (*Rate limit*).
 fn judge(venue: Venue, status: u16, headers: &HeaderMap, body: Vec<u8>) -> std::result::Result<Vec<u8>, Failure> {
     let shown = || {
+        if body.trim_ascii_start().first() == Some(&b'<') {
+            return "a web page in place of a reply, as where this machine's country or address is not served"
+                .to_owned();
+        }
         let text: String = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(120).collect();
         if text.is_empty() { "nothing more".to_owned() } else { text }
     };

@@ -53,26 +53,21 @@ fn both(body: &[u8]) -> Result<(Meta<'_>, List<'_>), Unread> {
 /// The reply cannot be read.
 pub fn instruments(coin: &str, body: &[u8]) -> Result<Parsed<Instrument>, Unread> {
     let (meta, _) = both(body)?;
-    let mut parsed = Parsed::default();
-    for raw in meta.universe {
-        let read = || {
-            let symbol: Symbol<'_> = row(raw)?;
-            if symbol.name != coin || symbol.is_delisted {
-                return Ok(None);
-            }
-            Ok(Some(Instrument {
-                venue: Venue::Hyperliquid,
-                symbol: wire::name(&symbol.name)?,
-                base: wire::name(&symbol.name)?,
-                quote: "USDC".into(),
-                contract: Contract::Linear,
-                contract_size: Decimal::ONE,
-                funding_interval: Some(FUNDING_INTERVAL_US),
-            }))
-        };
-        parsed.take(raw, read());
-    }
-    Ok(parsed)
+    Ok(Parsed::of(meta.universe, |raw| {
+        let symbol: Symbol<'_> = row(raw)?;
+        if symbol.name != coin || symbol.is_delisted {
+            return Ok(None);
+        }
+        Ok(Some(Instrument {
+            venue: Venue::Hyperliquid,
+            symbol: wire::name(&symbol.name)?,
+            base: wire::name(&symbol.name)?,
+            quote: "USDC".into(),
+            contract: Contract::Linear,
+            contract_size: Decimal::ONE,
+            funding_interval: Some(FUNDING_INTERVAL_US),
+        }))
+    }))
 }
 
 #[derive(Deserialize)]
@@ -214,19 +209,14 @@ pub fn candles(
     received: TimeUs,
 ) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
-    let mut parsed = Parsed::default();
-    for raw in read::<List<'_>>(body)? {
-        let read = || {
-            let bar: Bar<'_> = row(raw)?;
-            about(instrument, &bar.s)?;
-            let mut candle = wire::candle(Series::Trade, interval, [bar.o.0, bar.h.0, bar.l.0, bar.c.0])?;
-            candle.volume = Some(not_negative(bar.v.0, "the volume")?);
-            candle.finished = bar.end.0 < received;
-            Ok(Some(of.say(bar.t.0, Distortions::NONE, Observed::Candle(candle))))
-        };
-        parsed.take(raw, read());
-    }
-    Ok(parsed)
+    Ok(Parsed::of(read::<List<'_>>(body)?, |raw| {
+        let bar: Bar<'_> = row(raw)?;
+        about(instrument, &bar.s)?;
+        let mut candle = wire::candle(Series::Trade, interval, [bar.o.0, bar.h.0, bar.l.0, bar.c.0])?;
+        candle.volume = Some(not_negative(bar.v.0, "the volume")?);
+        candle.finished = bar.end.0 < received;
+        Ok(Some(of.say(bar.t.0, Distortions::NONE, Observed::Candle(candle))))
+    }))
 }
 
 #[derive(Deserialize)]
@@ -244,17 +234,11 @@ struct Paid<'a> {
 /// The reply cannot be read.
 pub fn funding_history(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
-    let mut parsed = Parsed::default();
-    for raw in read::<List<'_>>(body)? {
-        let read = || {
-            let paid: Paid<'_> = row(raw)?;
-            about(instrument, &paid.coin)?;
-            let (interval, pays_at) = (instrument.funding_interval, Some(paid.time.0));
-            let funding = Funding { rate: paid.funding_rate.0, interval, settled: true, pays_at };
-            Ok(Some(of.say(paid.time.0, Distortions::NONE, Observed::Funding(funding))))
-        };
-        parsed.take(raw, read());
-    }
+    let mut parsed = Parsed::of(read::<List<'_>>(body)?, |raw| {
+        let paid: Paid<'_> = row(raw)?;
+        about(instrument, &paid.coin)?;
+        Ok(Some(of.paid(paid.time.0, paid.funding_rate.0, instrument.funding_interval)))
+    });
     wire::set_funding_intervals(&mut parsed.rows, instrument.funding_interval);
     Ok(parsed)
 }
@@ -281,9 +265,8 @@ struct Rung {
 pub fn depth(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
     let of = Of { instrument, received };
     let whole: &RawValue = read(body)?;
-    let mut parsed = Parsed::default();
-    let read = || {
-        let book: Book<'_> = row(whole)?;
+    Ok(Parsed::of([whole], |raw| {
+        let book: Book<'_> = row(raw)?;
         about(instrument, &book.coin)?;
         let side = |rungs: List<'_>| {
             let rungs = rungs.into_iter().map(|raw| {
@@ -295,9 +278,7 @@ pub fn depth(instrument: &Instrument, body: &[u8], received: TimeUs) -> Result<P
         };
         let depth = wire::book(side(book.levels.0)?, side(book.levels.1)?)?;
         Ok(Some(of.say(book.time.0, Distortions::NONE, Observed::Depth(depth))))
-    };
-    parsed.take(whole, read());
-    Ok(parsed)
+    }))
 }
 
 #[derive(Deserialize)]
@@ -359,11 +340,7 @@ struct Leverage<'a> {
 /// The reply cannot be read.
 pub fn positions(account: Address, body: &[u8], received: TimeUs) -> Result<Parsed<Observation>, Unread> {
     let state: Account<'_> = read(body)?;
-    let mut parsed = Parsed::default();
-    for raw in &state.asset_positions {
-        parsed.take(raw, position(account, &state, raw, received));
-    }
-    Ok(parsed)
+    Ok(Parsed::of(state.asset_positions.iter().copied(), |raw| position(account, &state, raw, received)))
 }
 
 fn position(account: Address, state: &Account<'_>, raw: &RawValue, received: TimeUs) -> wire::Row<Observation> {
@@ -439,10 +416,7 @@ pub fn liquidations(
     body: &[u8],
     received: TimeUs,
 ) -> Result<Parsed<Observation>, Unread> {
-    let mut parsed = Parsed::default();
-    for raw in read::<List<'_>>(body)? {
-        parsed.take(raw, liquidation(instruments, account, raw, received));
-    }
+    let mut parsed = Parsed::of(read::<List<'_>>(body)?, |raw| liquidation(instruments, account, raw, received));
     wire::number_equals(&mut parsed.rows);
     Ok(parsed)
 }

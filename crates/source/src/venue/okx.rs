@@ -43,12 +43,8 @@ pub(super) fn complaint(body: &[u8]) -> Option<Unread> {
 }
 
 /// Reads every row of a reply.
-fn each<T>(body: &[u8], mut read: impl FnMut(&RawValue) -> wire::Row<T>) -> Result<Parsed<T>, Unread> {
-    let mut parsed = Parsed::default();
-    for raw in open(body)? {
-        parsed.take(raw, read(raw));
-    }
-    Ok(parsed)
+fn each<T>(body: &[u8], read: impl FnMut(&RawValue) -> wire::Row<T>) -> Result<Parsed<T>, Unread> {
+    Ok(Parsed::of(open(body)?, read))
 }
 
 #[derive(Deserialize)]
@@ -332,9 +328,7 @@ pub fn funding_history(instrument: &Instrument, body: &[u8], received: TimeUs) -
     let mut parsed = each(body, |raw| {
         let paid: Paid<'_> = row(raw)?;
         about(instrument, &paid.inst_id)?;
-        let (rate, time) = (paid.realized_rate.0.unwrap_or(paid.funding_rate.0), paid.funding_time.0);
-        let funding = Funding { rate, interval: None, settled: true, pays_at: Some(time) };
-        Ok(Some(of.say(time, Distortions::NONE, Observed::Funding(funding))))
+        Ok(Some(of.paid(paid.funding_time.0, paid.realized_rate.0.unwrap_or(paid.funding_rate.0), None)))
     })?;
     wire::set_funding_intervals(&mut parsed.rows, instrument.funding_interval);
     Ok(parsed)

@@ -61,6 +61,13 @@ impl Places {
         ]
     }
 
+    /// The host at which an instrument is streamed.
+    #[must_use]
+    pub fn stream_host(&self, instrument: &Instrument) -> Option<String> {
+        let place = crate::rpc::Endpoint::parse(self.stream_of(instrument)?).ok()?;
+        Some(place.host().to_owned())
+    }
+
     /// Where an instrument is streamed.
     pub(super) fn stream_of(&self, instrument: &Instrument) -> Option<&str> {
         match (instrument.venue, instrument.contract) {

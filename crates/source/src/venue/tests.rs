@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{Parsed, Unread, binance, bybit, hyperliquid, okx};
 
 mod asking;
+mod local;
 mod samples;
 mod server;
 mod streams;
@@ -308,6 +309,15 @@ fn open_interest_is_one_sides_in_coins() {
     let both: Vec<_> = only!(rows, OpenInterest).into_iter().map(|(_, open)| (open.coins, open.counting)).collect();
     let expected = [(decimal("26332.321"), Counting::OneSide), (decimal("26332"), Counting::BothSides)];
     assert_eq!(both, expected, "one side's number is taken where it is given, else half of both sides'");
+}
+
+#[test]
+fn a_size_too_small_for_coins_is_no_liquidation_of_nothing() {
+    let text = sample("binance coin-m liquidation in a combined stream").body;
+    let text = text.replace(r#""q":"1""#, r#""q":"0.0000000000000000000000000001""#);
+    let parsed = binance::message(&[coinm()], text.as_bytes(), NOW).unwrap();
+    let reasons: Vec<_> = parsed.rejects.iter().map(|reject| reject.reason).collect();
+    assert_eq!((parsed.rows.len(), reasons), (0, vec!["cannot be turned into coins"]));
 }
 
 #[test]

@@ -45,6 +45,26 @@ impl<T> Parsed<T> {
         self.foreign = self.foreign.saturating_add(other.foreign);
     }
 
+    /// The rows of a reply, each read by itself: one that cannot be taken does not touch the others.
+    pub(super) fn of<'a>(
+        rows: impl IntoIterator<Item = &'a RawValue>,
+        mut read: impl FnMut(&'a RawValue) -> Row<T>,
+    ) -> Self {
+        let mut parsed = Self::default();
+        rows.into_iter().for_each(|raw| parsed.take(raw, read(raw)));
+        parsed
+    }
+
+    /// The same of rows of which several things are read.
+    pub(super) fn of_all<'a>(
+        rows: impl IntoIterator<Item = &'a RawValue>,
+        mut read: impl FnMut(&'a RawValue) -> Result<Vec<T>, Why>,
+    ) -> Self {
+        let mut parsed = Self::default();
+        rows.into_iter().for_each(|raw| parsed.take_all(raw, read(raw)));
+        parsed
+    }
+
     /// Takes what a row gave.
     pub(super) fn take(&mut self, raw: &RawValue, outcome: Row<T>) {
         match outcome {
@@ -327,6 +347,12 @@ impl Of<'_> {
         }
     }
 
+    /// What longs paid at a moment; how long for, where that is known.
+    pub(super) fn paid(&self, time: TimeUs, rate: Decimal, interval: Option<i64>) -> Observation {
+        let funding = Funding { rate, interval, settled: true, pays_at: Some(time) };
+        self.say(time, Distortions::NONE, Observed::Funding(funding))
+    }
+
     /// What it takes to turn the venue's sizes into coins.
     pub(super) fn turning(&self) -> Distortions {
         if self.instrument.counts_contracts() {
@@ -336,10 +362,16 @@ impl Of<'_> {
         }
     }
 
-    /// A size of the venue's in coins, at a price where that is needed.
+    /// A size of the venue's in coins, at a price where that is needed: to the 18 digits behind the point that the archive keeps, rounded
+    /// half to even.
     pub(super) fn coins(&self, size: Decimal, price: Option<Decimal>) -> Result<Decimal, Why> {
-        self.instrument.coins(size, price).ok_or_else(|| {
-            Why::unturnable(format!("{size} contracts have no price to be turned at, or come to too large a number"))
+        // What is something in contracts is not nothing in coins.
+        let coins = self.instrument.coins(size, price).map(|coins| coins.round_dp(18));
+        let coins = coins.filter(|coins| size.is_zero() || !coins.is_zero());
+        coins.ok_or_else(|| {
+            Why::unturnable(format!(
+                "{size} contracts have no price to be turned at, or come to too large or small a number"
+            ))
         })
     }
 

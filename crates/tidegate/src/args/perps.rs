@@ -43,6 +43,14 @@ pub(crate) struct ImportPerps {
     /// Whose account a `clearinghouseState` is, where the file does not say
     #[arg(long, value_name = "ADDRESS")]
     pub account: Option<String>,
+    /// By which venues' rules its liquidations came about, where that is not --venue's: margin tiers of each as Hyperliquid's documents
+    /// state them, as the archive keeps them since the venue was asked, or of --tiers
+    #[arg(long, value_delimiter = ',', value_name = "VENUE")]
+    pub venues: Vec<String>,
+    /// A venue's margin tiers in a file of its own format (Binance's brackets, Bybit's risk limits); the venue need not be named where
+    /// there is one only
+    #[arg(long, value_name = "[VENUE=]FILE")]
+    pub tiers: Vec<String>,
     /// Show how the columns are understood and the first rows, and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -107,6 +115,17 @@ pub(crate) struct PerpSources {
     /// Ask a venue at another place (`hyperliquid=http://localhost:3001`)
     #[arg(long, value_name = "VENUE=URL")]
     pub rest_url: Vec<String>,
+}
+
+/// What is kept of what venues say.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct PerpKeeping {
+    /// Take what venues said when they were asked or listened to before, which the archive keeps
+    #[arg(long)]
+    pub kept: bool,
+    /// Do not keep in the archive what venues say now
+    #[arg(long)]
+    pub no_keep: bool,
 }
 
 /// How positions of venues are put on a map.
@@ -184,6 +203,45 @@ pub(crate) struct MapScore {
     pub output: Output,
 }
 
+/// `sync`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct SyncCommand {
+    /// Something else than a market.
+    #[command(subcommand)]
+    pub what: Option<SyncWhat>,
+    /// A market.
+    #[command(flatten)]
+    pub sync: Option<super::Sync>,
+}
+
+/// What else is brought into the archive.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub(crate) enum SyncWhat {
+    /// Listen to what venues of perpetual futures stream of a coin, and keep it: liquidations, mark prices, open interest, funding
+    Perps(SyncPerps),
+}
+
+/// `sync perps`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SyncPerps {
+    /// The coin
+    #[arg(value_name = "COIN")]
+    pub coin: String,
+    /// Only these venues
+    #[arg(long, value_delimiter = ',', value_name = "VENUE")]
+    pub venue: Vec<String>,
+    /// For how long; until Ctrl-C where not given
+    #[arg(long = "for", value_name = "10m")]
+    pub length: Option<String>,
+    /// Ask a venue at another place
+    #[arg(long, value_name = "VENUE=URL")]
+    pub rest_url: Vec<String>,
+    /// Listen to a venue at another place (`okx=ws://localhost:3001`)
+    #[arg(long, value_name = "VENUE=URL")]
+    pub stream_url: Vec<String>,
+}
+
 /// `leverage`.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Leverage {
@@ -196,6 +254,9 @@ pub(crate) struct Leverage {
     /// From where.
     #[command(flatten)]
     pub sources: PerpSources,
+    /// What is kept.
+    #[command(flatten)]
+    pub keeping: PerpKeeping,
     /// How results are written.
     #[command(flatten)]
     pub output: Output,

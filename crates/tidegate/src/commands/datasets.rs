@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use protocol::perp::Kind;
 use protocol::standing::Standing;
 use protocol::time::TimeUs;
+use protocol::venue::Venue;
+use source::archive::perps::kept::{Came, kept};
 use source::archive::{Archive, DataFile, Span, Table as ArchiveTable};
 
 use crate::args::Output;
@@ -70,6 +73,10 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
             notes.extend(own.into_iter().map(|note| format!("{market}: {note}.")));
         }
     }
+    for (venue, kind, files) in heard(archive)? {
+        weakest = weakest.max(files.iter().map(|file| file.footer.standing).max());
+        notes.push(heard_of(venue, kind, &files));
+    }
     if table.rows.is_empty() && notes.is_empty() {
         notes.push("Nothing is imported yet: `tidegate import liquidations FILE --amounts tokens`.".to_owned());
     }
@@ -79,6 +86,36 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
         notes,
         tables: vec![table],
     })
+}
+
+/// What is kept of a venue and kind, as a sentence.
+fn heard_of(venue: Venue, kind: Kind, files: &[DataFile]) -> String {
+    let times = files.iter().filter_map(|file| match file.footer.span {
+        Span::Times { from, to } => Some((from, to)),
+        Span::Empty | Span::Blocks { .. } => None,
+    });
+    let (first, last) = (times.clone().map(|(from, _)| from).min(), times.map(|(_, to)| to).max());
+    let shown = |time: Option<TimeUs>| time.map_or("no moment".to_owned(), |time| whole_seconds(time).to_string());
+    let is_streamed = files.iter().any(|file| file.footer.note("came") == Some(Came::Streamed.word()));
+    format!(
+        "{} rows of {kind} of {venue}, {} to {}, as told when asked{} (observed); --kept takes them.",
+        text::count(files.iter().map(DataFile::rows).sum()),
+        shown(first),
+        shown(last),
+        if is_streamed { ", and heard on a stream" } else { "" }
+    )
+}
+
+/// What is kept of venues, by venue and kind.
+fn heard(archive: &Archive) -> anyhow::Result<Vec<(Venue, Kind, Vec<DataFile>)>> {
+    let mut found: Vec<(Venue, Kind, Vec<DataFile>)> = Vec::new();
+    for (venue, kind, file) in kept(archive)?.files {
+        match found.last_mut() {
+            Some((of, held, files)) if (*of, *held) == (venue, kind) => files.push(file),
+            Some(_) | None => found.push((venue, kind, vec![file])),
+        }
+    }
+    Ok(found)
 }
 
 /// From when to when a file reaches, in words.

@@ -17,6 +17,7 @@ use source::import::perps::{Closes, Mode, Read, Settings, read};
 
 use crate::args::{ImportPerps, PerpKind, PerpMargin, PerpSides};
 use crate::output;
+use crate::perps::rules::{self, Rules};
 use crate::text::{count, harmless, printable};
 
 /// Rows a dry run takes.
@@ -32,6 +33,7 @@ pub(crate) fn run(archive: &Path, args: &ImportPerps) -> anyhow::Result<()> {
         bail!("{dataset} is a synced market, and what is imported is kept apart from it; name another --dataset");
     }
     let settings = settings(&archive, &dataset, args)?;
+    let rules = rules::stated(&archive, args)?;
     if args.dry_run {
         for path in &args.files {
             output::print(&dry_run(path, &settings, &read(path, &settings, PREVIEW_ROWS)?))?;
@@ -50,8 +52,11 @@ pub(crate) fn run(archive: &Path, args: &ImportPerps) -> anyhow::Result<()> {
         let writer = Writer::open(&archive)?;
         let rejects: Vec<_> = read.rejects.iter().map(|reject| (settings.venue, reject.clone())).collect();
         let shelf = Shelf::Imported(&dataset);
-        let appended = append_to(&writer, shelf, &notes(path, args), &read.observations, &rejects)?;
+        let appended = append_to(&writer, shelf, &notes(path, args, rules.as_ref()), &read.observations, &rejects)?;
         output::print(&summary(path, &dataset, &settings, &read, &appended))?;
+        if let Some(rules) = &rules {
+            output::print(&format!("  liquidated by {}\n", harmless(&rules.words())))?;
+        }
         if read.observations.is_empty() {
             fruitless.push(format!("{}: no row could be taken; see the reasons above", path.display()));
         }
@@ -60,10 +65,12 @@ pub(crate) fn run(archive: &Path, args: &ImportPerps) -> anyhow::Result<()> {
 }
 
 /// What every file of the archive says about where it is from.
-fn notes(path: &Path, args: &ImportPerps) -> BTreeMap<String, String> {
+fn notes(path: &Path, args: &ImportPerps, rules: Option<&Rules>) -> BTreeMap<String, String> {
     let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let origin = args.origin.clone().unwrap_or_else(|| format!("file {file}"));
-    BTreeMap::from([("source_file".to_owned(), file), ("origin".to_owned(), origin)])
+    let rules = rules.map(|rules| (rules::NOTE.to_owned(), rules.to_note()));
+    let notes = [("source_file".to_owned(), file), ("origin".to_owned(), origin)];
+    notes.into_iter().chain(rules).collect()
 }
 
 fn settings(archive: &Archive, dataset: &DatasetName, args: &ImportPerps) -> anyhow::Result<Settings> {

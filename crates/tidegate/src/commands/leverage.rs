@@ -16,7 +16,7 @@ use protocol::venue::Side;
 use crate::args;
 use crate::output;
 use crate::perps::inputs::Source;
-use crate::perps::{self, Origin, model};
+use crate::perps::{self, Origin, model, told};
 use crate::table::{Report, Table, Unit, Value};
 use crate::text;
 
@@ -29,7 +29,9 @@ pub(crate) fn run(archive: &Path, args: &args::Leverage) -> anyhow::Result<()> {
         bail!("--supply takes a number of coins above 0");
     }
     // A day more than the rule looks back, so that its first day is whole.
-    let found = perps::gather_over(archive, &args.coin, &args.sources, true, (LOOK_BACK + DAY) * SECOND_US)?;
+    let usual = (LOOK_BACK + DAY) * SECOND_US;
+    let wanted = perps::Wanted { sources: &args.sources, keeping: &args.keeping, is_alone: true, usual };
+    let found = perps::gather_all(archive, &args.coin, wanted)?;
     let mut notes = Vec::new();
     let mut table = Table::new(
         "leverage",
@@ -74,7 +76,8 @@ pub(crate) fn run(archive: &Path, args: &args::Leverage) -> anyhow::Result<()> {
     told.extend(found.notes);
     told.extend(notes);
     let title = format!("Leverage in {}", text::printable(&args.coin));
-    let report = Report { title, standing, notes: told, tables: vec![table] };
+    let contracts = told::table(&found.sources.iter().collect::<Vec<_>>(), &args.coin);
+    let report = Report { title, standing, notes: told, tables: vec![contracts, table] };
     output::write_supposing(&report, &assumed, &super::destination(&args.output))
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod prices;
 pub(crate) mod rebuild;
 pub(crate) mod reconcile;
 pub(crate) mod sync;
+pub(crate) mod sync_perps;
 pub(crate) mod verify;
 
 use std::process::ExitCode;
@@ -35,7 +36,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Import { what: args::Import::Liquidations(import) } => import::run(&args.archive, import),
         Command::Import { what: args::Import::Logs(import) } => import_logs::run(&args.archive, import),
         Command::Import { what: args::Import::Perps(import) } => import_perps::run(&args.archive, import),
-        Command::Sync(sync) => sync::run(&args.archive, sync),
+        Command::Sync(sync) => match (&sync.what, &sync.sync) {
+            (Some(args::SyncWhat::Perps(perps)), _) => sync_perps::run(&args.archive, perps),
+            (None, Some(sync)) => sync::run(&args.archive, sync),
+            (None, None) => bail!("name a market with --market, or listen to venues with `tidegate sync perps COIN`"),
+        },
         Command::Positions(positions) => positions::run(&args.archive, positions),
         Command::Prices(prices) => prices::run(&args.archive, prices),
         Command::Map(map) => map::command(&args.archive, map),

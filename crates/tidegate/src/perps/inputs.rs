@@ -11,6 +11,8 @@ use protocol::time::{HOUR_US, SECOND_US, TimeUs};
 use protocol::venue::{Contract, Tiers, Venue};
 
 use super::Origin;
+use super::rules::Rules;
+use super::told::Told;
 
 /// Between single events farther apart than this, in seconds, it is not known whether anybody watched.
 const UNWATCHED: i64 = 86_400;
@@ -47,6 +49,10 @@ pub(crate) struct Source {
     pub mark: Option<f64>,
     /// The contract's margin tiers, where known.
     pub tiers: Option<Tiers>,
+    /// By which rules its liquidations came about, where somebody says other ones than its venue's.
+    pub rules: Option<Rules>,
+    /// What was told of it last.
+    pub told: Told,
     /// Positions of all coins that the venue's accounts were seen with.
     pub positions: Vec<Observation>,
     /// What must be known about it, each a sentence.
@@ -81,6 +87,8 @@ impl Source {
             depth: None,
             mark: None,
             tiers: None,
+            rules: None,
+            told: Told::default(),
             positions: Vec::new(),
             notes: Vec::new(),
         }
@@ -95,6 +103,7 @@ impl Source {
             let bends = [Kind::OpenInterest, Kind::Liquidations].contains(&row.fact.kind());
             row.distortions.iter().filter(|_| bends).for_each(|one| distortions = distortions.with(one));
         }
+        self.told = Told::of(&own);
         self.take_open_interest(&own);
         self.take_candles(&own, window);
         self.take_liquidations(&own);

@@ -1,12 +1,16 @@
-//! What is known of a coin's perpetual contracts, as the engine takes it: out of imported datasets, or asked of the venues now.
+//! What is known of a coin's perpetual contracts, as the engine takes it: out of imported datasets, asked of the venues now, or kept of
+//! what they said before.
 //!
 //! Observations become candles with open interest, liquidations by candle, funding and positions ([`inputs`]); of those an
 //! estimated model is folded ([`model`]), and positions are put where they are liquidated ([`seen`]).
 
 pub(crate) mod inputs;
+pub(crate) mod kept;
 pub(crate) mod live;
 pub(crate) mod model;
+pub(crate) mod rules;
 pub(crate) mod seen;
+pub(crate) mod told;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +25,7 @@ use source::archive::perps::{Shelf, load_from};
 use source::archive::{Archive, DatasetName};
 
 use self::inputs::Source;
-use crate::args::PerpSources;
+use crate::args::{PerpKeeping, PerpSources};
 use crate::commands::{self, import_perps};
 use crate::text;
 
@@ -32,6 +36,8 @@ pub(crate) enum Origin {
     Dataset(String),
     /// The venues themselves, asked now.
     Venues,
+    /// What venues said to this program before.
+    Kept,
 }
 
 impl std::fmt::Display for Origin {
@@ -39,6 +45,7 @@ impl std::fmt::Display for Origin {
         match self {
             Self::Dataset(name) => write!(f, "dataset {name}"),
             Self::Venues => f.write_str("the venues asked"),
+            Self::Kept => f.write_str("what is kept of venues"),
         }
     }
 }
@@ -51,19 +58,29 @@ pub(crate) struct Found {
     pub notes: Vec<String>,
 }
 
-/// Gathers a coin's contracts from where the user says; the venues themselves where `is_alone` and nothing is named.
-pub(crate) fn gather(archive: &Path, coin: &str, of: &PerpSources, is_alone: bool) -> anyhow::Result<Found> {
-    gather_over(archive, coin, of, is_alone, live::WINDOW)
+/// What is gathered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// From where.
+    pub sources: &'a PerpSources,
+    /// What of it is kept.
+    pub keeping: &'a PerpKeeping,
+    /// Whether there is nothing else, so that venues are asked where nothing is named.
+    pub is_alone: bool,
+    /// For how many microseconds venues are asked where the user says no window; of datasets and what is kept all is taken.
+    pub usual: i64,
 }
 
-/// The same; where the user says no window, venues are asked for `usual` microseconds and datasets for all they have.
-pub(crate) fn gather_over(
-    archive: &Path,
-    coin: &str,
-    of: &PerpSources,
-    is_alone: bool,
-    usual: i64,
-) -> anyhow::Result<Found> {
+/// Gathers a coin's contracts out of what the user names, without anything that is kept.
+pub(crate) fn gather(archive: &Path, coin: &str, of: &PerpSources, is_alone: bool) -> anyhow::Result<Found> {
+    let keeping = PerpKeeping { kept: false, no_keep: true };
+    let wanted = Wanted { sources: of, keeping: &keeping, is_alone, usual: live::WINDOW };
+    gather_all(archive, coin, wanted)
+}
+
+/// Gathers a coin's contracts from where the user says; the venues themselves where nothing is named and there is nothing else.
+pub(crate) fn gather_all(archive: &Path, coin: &str, wanted: Wanted<'_>) -> anyhow::Result<Found> {
+    let of = wanted.sources;
     let venues: Vec<Venue> = of.venue.iter().map(|word| import_perps::venue(word)).collect::<anyhow::Result<_>>()?;
     let window = of.window.as_deref().map(import_perps::length).transpose().context("--window")?;
     let until = of.until.as_deref().map(|until| commands::time_range(None, Some(until)).map(|range| range.until));
@@ -74,9 +91,15 @@ pub(crate) fn gather_over(
         let dataset = DatasetName::new(name)?;
         found.sources.extend(imported(&archive, &dataset, (coin, &venues), (window, until), &mut found.notes)?);
     }
+    if wanted.keeping.kept {
+        let kept = kept::load(&archive, coin, &venues, (window, until))?;
+        found.sources.extend(kept.sources);
+        found.notes.extend(kept.notes);
+    }
     let is_meant = of.live || !of.account.is_empty() || !of.rest_url.is_empty();
-    if is_meant || (is_alone && of.dataset.is_empty()) {
-        let asked = live::ask(&archive, coin, &venues, window.unwrap_or(usual), of)?;
+    if is_meant || (wanted.is_alone && of.dataset.is_empty() && !wanted.keeping.kept) {
+        let window = window.unwrap_or(wanted.usual);
+        let asked = live::ask(&archive, coin, (&venues, window), of, !wanted.keeping.no_keep)?;
         found.sources.extend(asked.sources);
         found.notes.extend(asked.notes);
     }
@@ -117,6 +140,8 @@ fn imported(
         let name: Arc<str> = format!("{dataset}: {venue}").into();
         let mut source = Source::new(name, Origin::Dataset(dataset.to_string()), venue, Standing::Imported);
         source.take(&rows, &|row| row.symbol.eq_ignore_ascii_case(coin), window);
+        let stated = files.iter().filter(|(of, ..)| *of == venue);
+        source.rules = rules::of_files(stated.map(|(_, _, file)| file), &mut source.notes)?;
         let mut origins: Vec<String> = files
             .iter()
             .filter(|(of, ..)| *of == venue)

@@ -8,9 +8,10 @@ use engine::map::perps::calibrate::{self, Best, Case};
 use engine::map::perps::estimated::{Assumptions, Bucket, Candle, Model};
 use engine::map::perps::score::{Misses, Walked, walk};
 use protocol::Decimal;
-use protocol::venue::{Opening, Side, Tiers, Venue, hyperliquid};
+use protocol::venue::{Contract, Opening, Side, Tiers, Venue, hyperliquid};
 
 use super::inputs::Source;
+use super::rules::Rules;
 use crate::text;
 
 /// Leverages at which open interest is supposed to be held, with their shares, where nothing is known: a round prior, weighted
@@ -82,6 +83,17 @@ fn tiers(source: &Source, coin: &str) -> (Option<Tiers>, &'static str) {
     (stated, "as the venue's documents stated them")
 }
 
+/// By which rules a source's positions are supposed to be liquidated, in words.
+pub(crate) fn rules(source: &Source, coin: &str) -> String {
+    if let Some(rules) = &source.rules {
+        return rules.words();
+    }
+    match tiers(source, coin) {
+        (Some(_), from) => format!("margin tiers {from}"),
+        (None, _) => format!("margin tiers not told: {}", flat_words()),
+    }
+}
+
 /// What a source's model supposes before anything is fitted, for positions at the last price before `until`, or the first of all.
 pub(crate) fn prior(source: &Source, coin: &str, until: i64) -> anyhow::Result<Assumptions> {
     let (tiers, from) = tiers(source, coin);
@@ -89,6 +101,9 @@ pub(crate) fn prior(source: &Source, coin: &str, until: i64) -> anyhow::Result<A
     let entry = entry.or(source.candles.first().map(|candle| candle.open));
     let entry = entry.and_then(|price| Decimal::try_from(price).ok());
     let entry = entry.with_context(|| format!("{}: no price", source.name))?;
+    if let Some(rules) = &source.rules {
+        return ruled(source, rules, entry);
+    }
     let rule = source.venue.rule(TAKER_FEE);
     let exact = |leverage: u32, share: f64| {
         let opening = Opening {
@@ -113,6 +128,40 @@ pub(crate) fn prior(source: &Source, coin: &str, until: i64) -> anyhow::Result<A
     };
     let source_words = format!("{}: {levels}; leverages are a round prior that nothing was fitted to.", source.name);
     Ok(supposed(source, source_words, if buckets.is_empty() { flat() } else { buckets }))
+}
+
+/// What is supposed where liquidations follow rules that somebody named: of several venues at the mean of those that allow a leverage.
+fn ruled(source: &Source, rules: &Rules, entry: Decimal) -> anyhow::Result<Assumptions> {
+    let one = |leverage: u32, share: f64, venue: Venue, tiers: &Tiers| {
+        let opening = Opening {
+            side: Side::Long,
+            contract: if venue == Venue::BinanceCoinm { Contract::Inverse } else { Contract::Linear },
+            entry,
+            notional: Decimal::from(NOTIONAL),
+            leverage: Decimal::from(leverage),
+            rule: venue.rule(TAKER_FEE)?,
+            tiers: Some(tiers),
+        };
+        Bucket::exact(&opening, share).ok()
+    };
+    let mean = |leverage: u32, share: f64| {
+        let all: Vec<Bucket> = rules.of.iter().filter_map(|of| one(leverage, share, of.venue, &of.tiers)).collect();
+        let count = f64::from(u32::try_from(all.len()).ok().filter(|count| *count > 0)?);
+        let ratio = |of: fn(&Bucket) -> f64| all.iter().map(of).sum::<f64>() / count;
+        let first = all.first()?;
+        Some(Bucket { long_ratio: ratio(|one| one.long_ratio), short_ratio: ratio(|one| one.short_ratio), ..*first })
+    };
+    let buckets: Vec<Bucket> = PRIOR.iter().filter_map(|(leverage, share)| mean(*leverage, *share)).collect();
+    let words = rules.words();
+    if buckets.is_empty() {
+        anyhow::bail!("{}: {words}: none of them allows a leverage that is supposed; name other rules", source.name);
+    }
+    let words = format!(
+        "{}: liquidation prices by {words}, for positions of ${NOTIONAL}{}; leverages are a round prior that nothing was fitted to.",
+        source.name,
+        if rules.of.len() > 1 { ", at the mean of those that allow a leverage" } else { "" }
+    );
+    Ok(supposed(source, words, buckets))
 }
 
 /// The prior under one flat maintenance rate, up to its highest leverage.
@@ -187,7 +236,7 @@ pub(crate) fn assumptions(source: &Source, coin: &str, grid: &Grid, until: i64) 
         super::moment(window.start),
         super::moment(window.end - 1)
     );
-    if best.unreached > UNREACHED || best.scale > 1.0 {
+    if source.rules.is_none() && (best.unreached > UNREACHED || best.scale > 1.0) {
         // Whose the liquidations are is not told, so no venue's highest leverage bounds them.
         let words = format!(
             "{}: in {} of the cases in which something was liquidated, nothing at the leverages of {} stood where the price went, so \

@@ -13,6 +13,9 @@ mod import_logs;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
+#[path = "../../../source/src/venue/tests/local/mod.rs"]
+mod local;
+#[cfg(test)]
 mod map;
 #[cfg(test)]
 mod markets;
@@ -34,3 +37,5 @@ mod support;
 mod sync;
 #[cfg(test)]
 mod two_writers;
+#[cfg(test)]
+mod venues;

@@ -1,8 +1,6 @@
 //! The program on what venues of perpetual futures say: files taken in, maps with known answers, scores, leverage, and venues that
 //! answer, or do not.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -496,90 +494,6 @@ fn leverage_is_reset_by_the_stated_rule() {
     let in_window =
         rows.iter().find(|row| row["window"] == "February 2026" && row["metric"] == "open interest (coins)").unwrap();
     assert_eq!((in_window["then_median"].as_str(), in_window["rank"].as_f64()), (Some("100.0000"), Some(0.0)));
-}
-
-/// A venue of our own that answers as Hyperliquid does, until the test ends.
-fn venue() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            std::thread::spawn(move || {
-                let mut text = Vec::new();
-                let mut part = [0; 4_096];
-                loop {
-                    let Ok(read) = stream.read(&mut part) else { return };
-                    if read == 0 {
-                        return;
-                    }
-                    text.extend_from_slice(&part[..read]);
-                    let whole = String::from_utf8_lossy(&text).into_owned();
-                    let Some((head, body)) = whole.split_once("\r\n\r\n") else { continue };
-                    let length = head
-                        .lines()
-                        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
-                    if body.len() < length.and_then(|length| length.trim().parse().ok()).unwrap_or(0) {
-                        continue;
-                    }
-                    let reply = answer(&serde_json::from_str(body).unwrap_or(Value::Null)).to_string();
-                    let head = format!(
-                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-                        reply.len()
-                    );
-                    if stream.write_all((head + &reply).as_bytes()).is_err() {
-                        return;
-                    }
-                    text.clear();
-                }
-            });
-        }
-    });
-    url
-}
-
-fn answer(question: &Value) -> Value {
-    match question["type"].as_str().unwrap_or_default() {
-        "metaAndAssetCtxs" => json!([
-            { "universe": [{ "name": "BTC", "szDecimals": 5, "maxLeverage": 40, "marginTableId": 56 }],
-              "marginTables": [[56, { "description": "", "marginTiers": [{ "lowerBound": "0.0", "maxLeverage": 40 }] }]],
-              "collateralToken": 0 },
-            [{ "dayNtlVlm": "1", "funding": "0.0000125", "impactPxs": null, "markPx": "100", "midPx": "100", "openInterest": "50",
-               "oraclePx": "100", "premium": null, "prevDayPx": "100" }]
-        ]),
-        "candleSnapshot" => {
-            let range = &question["req"];
-            let [from, to] = ["startTime", "endTime"].map(|end| range[end].as_i64().unwrap_or(0).div_euclid(3_600_000));
-            let candle = |hour: i64| {
-                json!({ "t": hour * 3_600_000, "T": hour * 3_600_000 + 3_599_999, "s": "BTC", "i": "1h", "o": "100", "c": "100",
-                        "h": "100.5", "l": "99.5", "v": "10", "n": 5 })
-            };
-            (from + 1..=to).map(candle).collect()
-        }
-        "l2Book" => json!({ "coin": "BTC", "time": START * 1_000, "levels": [
-            [{ "px": "99.9", "sz": "3", "n": 1 }], [{ "px": "100.1", "sz": "2", "n": 1 }]] }),
-        "fundingHistory" => json!([]),
-        _ => Value::Null,
-    }
-}
-
-#[test]
-fn venues_are_asked_where_there_is_nothing_else_and_one_that_is_down_is_said() {
-    let bed = Bed::new();
-    let here = format!("hyperliquid={}", venue());
-    let places =
-        ["--venue", "hyperliquid,bybit", "--rest-url", here.as_str(), "--rest-url", "bybit=http://127.0.0.1:1"];
-    let report = bed.json(&[&["map", "BTC", "--window", "5d", "--step", "5%"][..], &places].concat());
-    let notes = report["notes"].to_string();
-    for said in ["Not got from bybit", "supposed to have been the same", "(estimated, the venues asked)"] {
-        assert!(notes.contains(said), "no {said:?} in {notes}");
-    }
-    // What passed on at 100 and is held at 10x or more is liquidated by a tenth; nothing is of positions never seen opening.
-    let found = at(&report, "hyperliquid BTC", "long", "90.");
-    assert!(found > 0.0 && found < 5_000.0, "{found}");
-    let report = bed.json(&[&["leverage", "BTC", "--window", "40d"][..], &places].concat());
-    let rows = table(&report, "leverage");
-    assert!(rows.iter().any(|row| row["metric"] == "open interest (coins)" && row["now"] == "50.0000"), "{rows:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Decimal128Type, Float64Type, Int32Type, TimestampMicrosecondType, UInt8Type, UInt32Type, UInt64Type,
+    Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType, UInt8Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
@@ -188,6 +188,7 @@ fn cell(array: &ArrayRef, row: usize) -> Option<String> {
     }
     Some(match array.data_type() {
         DataType::Timestamp(..) => array.as_primitive::<TimestampMicrosecondType>().value(row).to_string(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
         DataType::UInt64 => array.as_primitive::<UInt64Type>().value(row).to_string(),
         DataType::UInt32 => array.as_primitive::<UInt32Type>().value(row).to_string(),
         DataType::UInt8 => array.as_primitive::<UInt8Type>().value(row).to_string(),

@@ -1,10 +1,14 @@
-//! The tables `perps`: what venues of perpetual futures said, one folder per venue and kind. Files are only ever added.
+//! The tables `perps`: what venues of perpetual futures said, one folder per venue and kind. Files are only ever added, but for small
+//! ones of what was said to this program, which are put together ([`kept`]).
 //!
 //! Sizes are in coins and open interest is one side's, as [`protocol::perp`] has them. A number is `Decimal128(38, 18)`, beside a float
 //! column `*_float` for eyes; a number with more digits than that is a reject. `distortions` names what is known to be wrong or lacking. An
 //! observation that was heard again says what it said last ([`protocol::perp::Key`]); the same said again is not kept twice.
 
 mod cells;
+pub mod kept;
+#[cfg(test)]
+mod kept_tests;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -18,6 +22,7 @@ use protocol::time::TimeUs;
 use protocol::venue::Venue;
 
 use super::cells::{as_differences, compressed};
+use super::publish::FinishedFile;
 use super::scan::damaged;
 use super::{Archive, DataFile, DatasetName, Footer, PendingFile, Scan, Span, Table, TimeRange, Writer, rejects};
 use crate::error::{Error, Result};
@@ -94,7 +99,11 @@ impl Archive {
     /// # Errors
     /// A file is unreadable or of a later layout.
     pub fn imported_perps(&self, dataset: &DatasetName) -> Result<Vec<(Venue, Kind, DataFile)>> {
-        let shelf = Shelf::Imported(dataset);
+        self.perps_files(Shelf::Imported(dataset))
+    }
+
+    /// The files of a shelf, by venue and kind.
+    fn perps_files(&self, shelf: Shelf<'_>) -> Result<Vec<(Venue, Kind, DataFile)>> {
         let mut files = Vec::new();
         for venue in Venue::ALL {
             for kind in Kind::ALL {
@@ -119,6 +128,16 @@ pub fn load(archive: &Archive, venue: Venue, kind: Kind, range: &TimeRange) -> R
 /// # Errors
 /// A file cannot be read or is damaged.
 pub fn load_from(
+    archive: &Archive,
+    shelf: Shelf<'_>,
+    venue: Venue,
+    kind: Kind,
+    range: &TimeRange,
+) -> Result<Vec<Observation>> {
+    kept::again_if_gone(|| load_once(archive, shelf, venue, kind, range))
+}
+
+fn load_once(
     archive: &Archive,
     shelf: Shelf<'_>,
     venue: Venue,
@@ -153,7 +172,8 @@ fn remember(known: &mut BTreeMap<Key, Observation>, row: Observation) -> bool {
         std::collections::btree_map::Entry::Occupied(mut place) => {
             let before = place.get();
             let same = before.fact == row.fact && before.distortions == row.distortions;
-            if !same && before.received <= row.received {
+            // Also where it says the same: what was said in between was said before.
+            if before.received <= row.received {
                 place.insert(row);
             }
             same
@@ -289,9 +309,13 @@ fn publish(
     span: Span,
     notes: BTreeMap<String, String>,
 ) -> Result<PathBuf> {
-    let stem = span.file_stem();
-    let finished = file.finish(&Footer { table, standing, span, notes })?;
-    let name = format!("{stem}-{}.parquet", finished.id()?);
+    let footer = Footer { table, standing, span, notes };
+    name(file.finish(&footer)?, &footer.span)
+}
+
+/// Gives a file its name, by its span and by what is in it.
+fn name(finished: FinishedFile, span: &Span) -> Result<PathBuf> {
+    let name = format!("{}-{}.parquet", span.file_stem(), finished.id()?);
     finished.publish(&name)
 }
 

@@ -249,7 +249,9 @@ pub async fn snapshot(client: &Client, venue: Venue, coin: &str, window: Window)
         }
     }
     if snapshot.instruments.is_empty() && snapshot.missing.is_empty() {
-        let why = Failure::NotTold(format!("{venue} has no perpetual contract of it that is traded"));
+        let why = Failure::NotTold(format!(
+            "{venue} has no perpetual contract of it that is traded; coins go by the venue's name, some by the thousand (1000PEPE, kPEPE)"
+        ));
         snapshot.lack(None, "contracts", why);
     }
     for instrument in snapshot.instruments.clone() {
@@ -328,6 +330,7 @@ impl Snapshot {
             self.lack(Some(instrument), what, why);
         }
         self.count_candles(instrument, window);
+        self.count_open_interest(instrument, window);
     }
 
     fn hear(
@@ -381,6 +384,23 @@ impl Snapshot {
         if !times.is_empty() && times.len() < wanted {
             let why = Failure::NotTold(format!("{} of {wanted} are lacking", wanted - times.len()));
             self.lack(Some(instrument), "candles", why);
+        }
+    }
+
+    /// Says how many steps of open interest are lacking between the first and the last that were told.
+    fn count_open_interest(&mut self, instrument: &Instrument, window: &Window) {
+        let length = window.interval.us();
+        let is_step = |row: &&Observation| {
+            row.symbol == instrument.symbol
+                && matches!(row.fact, Observed::OpenInterest(_))
+                && row.time.0.rem_euclid(length) == 0
+        };
+        let times: BTreeSet<TimeUs> = self.observations.iter().filter(is_step).map(|row| row.time).collect();
+        let (Some(first), Some(last)) = (times.first(), times.last()) else { return };
+        let wanted = usize::try_from((last.0 - first.0) / length + 1).unwrap_or(0);
+        if times.len() < wanted {
+            let why = Failure::NotTold(format!("{} of {wanted} steps up to {last} are lacking", wanted - times.len()));
+            self.lack(Some(instrument), "open interest of the past", why);
         }
     }
 

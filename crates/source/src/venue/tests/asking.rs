@@ -1,17 +1,16 @@
 //! Asking a venue that behaves, and one that does not.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use protocol::Address;
 use protocol::perp::{Kind, Observed, Series};
 use protocol::time::{HOUR_US, TimeUs};
 use protocol::venue::Venue;
-use serde_json::{Value, json};
 
 use super::decimal;
-use super::samples::{ALL, META, okx_linear};
-use super::server::{Act, Server};
+use super::local::answers::{answer, asked_about, hour};
+use super::local::{Act, Server};
+use super::samples::{ALL, okx_linear};
 use crate::venue::client::{self, Ask};
 use crate::venue::{Client, Failure, Interval, Missing, Options, Places, Snapshot, Unread, Window, accounts, snapshot};
 
@@ -130,164 +129,6 @@ fn a_place_that_is_none_is_refused() {
     assert!(Client::new(&Places::default(), Options::default()).is_ok());
 }
 
-/// The moment some hours before this one began, in milliseconds; the same for as long as the tests run.
-fn hour(number: i64) -> i64 {
-    static THIS: LazyLock<i64> = LazyLock::new(|| client::now().0 / HOUR_US);
-    (*THIS - number) * HOUR_US / 1_000
-}
-
-fn numbers(question: &str) -> Option<(i64, i64)> {
-    let number = |name: &str| {
-        let at = question.find(name)? + name.len();
-        let digits: String = question[at..].chars().take_while(char::is_ascii_digit).collect();
-        digits.parse::<i64>().ok()
-    };
-    let either = |names: &[&str]| names.iter().find_map(|name| number(name));
-    if let (Some(before), Some(after)) = (number("before="), number("after=")) {
-        // OKX leaves both ends out.
-        return Some((before + 1, after - 1));
-    }
-    let from = either(&["startTime=", "start=", "begin=", "\"startTime\":"])?;
-    Some((from, either(&["endTime=", "end=", "\"endTime\":"])?))
-}
-
-/// The hours a question is about, the oldest first.
-fn hours(question: &str) -> Vec<i64> {
-    let (from, to) = numbers(question).unwrap();
-    (0..200).rev().map(hour).filter(|time| (from..=to).contains(time)).collect()
-}
-
-fn rows(question: &str, row: impl Fn(i64) -> Value) -> Value {
-    hours(question).into_iter().map(row).collect()
-}
-
-/// A venue that has everything it documents, of the last two hundred hours.
-fn venue(question: &str) -> Value {
-    let path = question.split(['?', ' ']).next().unwrap();
-    let answer = [binance, bybit, okx, hyperliquid].iter().find_map(|answer| answer(path, question));
-    answer.unwrap_or_else(|| panic!("nobody documents {question}"))
-}
-
-fn binance(path: &str, question: &str) -> Option<Value> {
-    Some(match path {
-        "/fapi/v1/exchangeInfo" => {
-            json!({ "symbols": [{ "symbol": "BTCUSDT", "contractType": "PERPETUAL", "status": "TRADING",
-            "baseAsset": "BTC", "quoteAsset": "USDT" }] })
-        }
-        "/fapi/v1/fundingInfo" => json!([{ "symbol": "BTCUSDT", "fundingIntervalHours": 4 }]),
-        "/fapi/v1/premiumIndex" => json!({ "symbol": "BTCUSDT", "markPrice": "60000", "indexPrice": "60001",
-            "lastFundingRate": "0.0001", "nextFundingTime": hour(-1), "time": client::now().0 / 1_000 + 90_000 }),
-        "/fapi/v1/openInterest" => json!({ "symbol": "BTCUSDT", "openInterest": "1000", "time": hour(0) }),
-        "/fapi/v1/depth" => json!({ "E": hour(0), "bids": [["59999", "1"]], "asks": [["60001", "1"]] }),
-        "/fapi/v1/klines" | "/fapi/v1/markPriceKlines" => {
-            rows(question, |time| json!([time, "1", "3", "1", "2", "10", time + 3_599_999, "20", 3, "4", "8", "0"]))
-        }
-        "/futures/data/openInterestHist" => rows(
-            question,
-            |time| json!({ "symbol": "BTCUSDT", "sumOpenInterest": "10", "sumOpenInterestValue": "600000", "timestamp": time }),
-        ),
-        "/fapi/v1/fundingRate" => {
-            rows(question, |time| json!({ "symbol": "BTCUSDT", "fundingRate": "0.0001", "fundingTime": time }))
-        }
-        _ => return None,
-    })
-}
-
-fn bybit(path: &str, question: &str) -> Option<Value> {
-    let text = |time: i64| time.to_string();
-    let bybit =
-        |result: Value| json!({ "retCode": 0, "retMsg": "OK", "result": result, "time": client::now().0 / 1_000 });
-    let listed = |list: Value| bybit(json!({ "category": "linear", "symbol": "BTCUSDT", "list": list }));
-    Some(match path {
-        "/v5/market/instruments-info" => {
-            listed(json!([{ "symbol": "BTCUSDT", "contractType": "LinearPerpetual", "status": "Trading",
-            "baseCoin": "BTC", "quoteCoin": "USDT", "fundingInterval": 480 }]))
-        }
-        "/v5/market/tickers" => {
-            listed(json!([{ "symbol": "BTCUSDT", "markPrice": "60000", "indexPrice": "60001", "openInterest": "10",
-            "fundingRate": "0.0001", "nextFundingTime": text(hour(-1)) }]))
-        }
-        "/v5/market/orderbook" => {
-            bybit(json!({ "s": "BTCUSDT", "a": [["60001", "1"]], "b": [["59999", "1"]], "ts": hour(0) }))
-        }
-        "/v5/market/risk-limit" => {
-            listed(json!([{ "symbol": "BTCUSDT", "riskLimitValue": "2000000", "maintenanceMargin": "0.005",
-            "initialMargin": "0.01", "maxLeverage": "100.00", "mmDeduction": "" }]))
-        }
-        "/v5/market/kline" => listed(rows(question, |time| json!([text(time), "1", "3", "1", "2", "10", "20"]))),
-        "/v5/market/mark-price-kline" => listed(rows(question, |time| json!([text(time), "1", "3", "1", "2"]))),
-        "/v5/market/open-interest" => {
-            listed(rows(question, |time| json!({ "openInterest": "10", "timestamp": text(time) })))
-        }
-        "/v5/market/funding/history" => listed(rows(
-            question,
-            |time| json!({ "symbol": "BTCUSDT", "fundingRate": "0.0001", "fundingRateTimestamp": text(time) }),
-        )),
-        _ => return None,
-    })
-}
-
-fn okx(path: &str, question: &str) -> Option<Value> {
-    let text = |time: i64| time.to_string();
-    let okx = |data: Value| json!({ "code": "0", "msg": "", "data": data });
-    Some(match path {
-        "/api/v5/public/instruments" => {
-            okx(json!([{ "instType": "SWAP", "instId": "BTC-USDT-SWAP", "uly": "BTC-USDT", "ctVal": "0.01",
-            "ctMult": "1", "ctValCcy": "BTC", "ctType": "linear", "state": "live" }]))
-        }
-        "/api/v5/public/mark-price" => {
-            okx(json!([{ "instId": "BTC-USDT-SWAP", "markPx": "60000", "ts": text(hour(0)) }]))
-        }
-        "/api/v5/market/index-tickers" => okx(json!([{ "instId": "BTC-USDT", "idxPx": "60000", "ts": text(hour(0)) }])),
-        "/api/v5/public/open-interest" => okx(
-            json!([{ "instId": "BTC-USDT-SWAP", "oi": "1000", "oiCcy": "10", "oiUsd": "600000", "ts": text(hour(0)) }]),
-        ),
-        "/api/v5/public/funding-rate" => {
-            okx(json!([{ "instId": "BTC-USDT-SWAP", "fundingRate": "0.0001", "ts": text(hour(0)),
-            "fundingTime": text(hour(-1)), "nextFundingTime": text(hour(-9)) }]))
-        }
-        "/api/v5/market/books" => okx(json!([{ "asks": [["60001", "1", "0", "1"]], "bids": [["59999", "1", "0", "1"]],
-            "ts": text(hour(0)) }])),
-        "/api/v5/public/position-tiers" => {
-            okx(json!([{ "minSz": "0", "maxSz": "500", "mmr": "0.004", "maxLever": "100", "tier": "1" }]))
-        }
-        "/api/v5/public/liquidation-orders" => okx(json!([{ "instId": "BTC-USDT-SWAP", "details": [
-            { "bkPx": "59000", "posSide": "long", "side": "sell", "sz": "100", "ts": text(hour(3)) }] }])),
-        "/api/v5/market/history-candles" => {
-            okx(rows(question, |time| json!([text(time), "1", "3", "1", "2", "1000", "10", "20", "1"])))
-        }
-        "/api/v5/market/history-mark-price-candles" => {
-            okx(rows(question, |time| json!([text(time), "1", "3", "1", "2", "1"])))
-        }
-        "/api/v5/rubik/stat/contracts/open-interest-history" => {
-            okx(rows(question, |time| json!([text(time), "1000", "10", "600000"])))
-        }
-        "/api/v5/rubik/stat/taker-volume-contract" => okx(rows(question, |time| json!([text(time), "6", "4"]))),
-        "/api/v5/public/funding-rate-history" => okx(rows(
-            question,
-            |time| json!({ "instId": "BTC-USDT-SWAP", "fundingRate": "0.0001", "realizedRate": "0.0001", "fundingTime": text(time) }),
-        )),
-        _ => return None,
-    })
-}
-
-fn hyperliquid(path: &str, question: &str) -> Option<Value> {
-    Some(match path {
-        "/info" if question.contains("metaAndAssetCtxs") => serde_json::from_str(META).unwrap(),
-        "/info" if question.contains("l2Book") => {
-            json!({ "coin": "BTC", "time": hour(0), "levels": [[{ "px": "94", "sz": "1", "n": 1 }], [{ "px": "95", "sz": "1", "n": 1 }]] })
-        }
-        "/info" if question.contains("candleSnapshot") => rows(
-            question,
-            |time| json!({ "t": time, "T": time + 3_599_999, "s": "BTC", "i": "1h", "o": "1", "h": "3", "l": "1", "c": "2", "v": "10", "n": 1 }),
-        ),
-        "/info" if question.contains("fundingHistory") => {
-            rows(question, |time| json!({ "coin": "BTC", "fundingRate": "0.0000125", "premium": "0", "time": time }))
-        }
-        _ => return None,
-    })
-}
-
 fn window(hours: i64) -> Window {
     let until = TimeUs(hour(0) * 1_000);
     Window { from: TimeUs(until.0 - hours * HOUR_US), until, interval: Interval::H1 }
@@ -312,7 +153,7 @@ const REPORTED: [(Venue, [usize; 7]); 4] = [
 #[tokio::test]
 async fn a_snapshot_is_all_that_a_venue_tells() {
     for (name, expected) in REPORTED {
-        let server = Server::start(|question, _| Act::Say(venue(question).to_string())).await;
+        let server = Server::start(|question, _| Act::Say(answer(question).to_string())).await;
         let snapshot = of(name, &server, 150).await;
         let kinds = [
             Kind::Candles,
@@ -355,11 +196,11 @@ async fn one_question_that_fails_costs_its_own_answer_alone() {
         let server =
             Server::start(
                 move |question, _| {
-                    if question.contains(part) { page() } else { Act::Say(venue(question).to_string()) }
+                    if question.contains(part) { page() } else { Act::Say(answer(question).to_string()) }
                 },
             )
             .await;
-        let whole = Server::start(|question, _| Act::Say(venue(question).to_string())).await;
+        let whole = Server::start(|question, _| Act::Say(answer(question).to_string())).await;
         let (found, whole) = (of(name, &server, 20).await, of(name, &whole, 20).await);
         let lacking: Vec<&Missing> = found.missing.iter().filter(|missing| missing.why.is_transient()).collect();
         assert_eq!(lacking.iter().map(|missing| missing.what).collect::<Vec<_>>(), [what], "{name}");
@@ -381,7 +222,7 @@ async fn a_venue_that_cannot_be_reached_is_a_reason_and_no_panic() {
             "{name}"
         );
     }
-    let server = Server::start(|question, _| Act::Say(venue(question).to_string())).await;
+    let server = Server::start(|question, _| Act::Say(answer(question).to_string())).await;
     let none = snapshot(&server.client(), Venue::Okx, "NOSUCH&coin", window(20)).await;
     assert!(
         matches!(&none.missing[..], [Missing { what: "contracts", why: Failure::NotTold(_), .. }]),
@@ -393,7 +234,7 @@ async fn a_venue_that_cannot_be_reached_is_a_reason_and_no_panic() {
 #[tokio::test]
 async fn candles_that_are_lacking_are_counted_and_doubled_ones_are_one() {
     let server = Server::start(|question, _| {
-        let mut value = venue(question);
+        let mut value = answer(question);
         if question.contains("/klines") {
             let rows = value.as_array_mut().unwrap();
             rows.drain(3..5);
@@ -412,22 +253,22 @@ async fn candles_that_are_lacking_are_counted_and_doubled_ones_are_one() {
 
 #[tokio::test]
 async fn a_clock_that_differs_is_said() {
-    let server = Server::start(|question, _| Act::Say(venue(question).to_string())).await;
+    let server = Server::start(|question, _| Act::Say(answer(question).to_string())).await;
     let skew = of(Venue::BinanceUsdm, &server, 20).await.clock.unwrap();
     assert!((85_000_000..91_000_000).contains(&skew), "the venue is a minute and a half ahead: {skew}");
-    let server = Server::start(|question, _| Act::Say(venue(question).to_string())).await;
+    let server = Server::start(|question, _| Act::Say(answer(question).to_string())).await;
     assert_eq!(of(Venue::Hyperliquid, &server, 20).await.clock, None, "it states no time");
 }
 
 #[tokio::test]
 async fn a_past_longer_than_the_venue_keeps_is_said() {
-    let server = Server::start(|question, _| Act::Say(venue(question).to_string())).await;
+    let server = Server::start(|question, _| Act::Say(answer(question).to_string())).await;
     let snapshot = of(Venue::BinanceUsdm, &server, 40 * 24).await;
     let said = snapshot.missing.iter().find(|missing| missing.what == "open interest of the past").unwrap();
     assert!(said.why.to_string().contains("30 days"), "{said:?}");
     let asked = server.asked();
     let earliest =
-        asked.iter().filter(|question| question.contains("openInterestHist")).map(|q| numbers(q).unwrap().0).min();
+        asked.iter().filter(|question| question.contains("openInterestHist")).map(|q| asked_about(q).unwrap().0).min();
     assert!(earliest.unwrap() > hour(30 * 24), "and no more is asked for");
     assert_eq!(okx_linear().base, snapshot.coin);
 }

@@ -121,6 +121,7 @@ fn run(archive: &Path, args: &args::Map) -> anyhow::Result<()> {
         tables.push(tables::who(&laid, &map.levels, args.top));
     }
     if !venues.is_empty() {
+        tables.push(venues.contracts(&group.asset));
         tables.push(perps::say::coverage(&map));
         tables.extend(perps::bands::table(&venues));
         tables.push(perps::say::table(&map));

@@ -20,7 +20,8 @@ use protocol::time::TimeUs;
 use crate::args::{self, PerpOthers};
 use crate::perps::inputs::Source;
 use crate::perps::seen::{self, Look};
-use crate::perps::{self, Origin, model};
+use crate::perps::{self, Origin, model, told};
+use crate::table::Table;
 use crate::text;
 
 /// Cells between a tenth and five times the price on which positions that were seen are put.
@@ -51,7 +52,8 @@ struct Laid {
 /// Lays what the user names, or the venues themselves where `is_alone`.
 pub(super) fn lay(archive: &Path, args: &args::Map, coin: &str, is_alone: bool) -> anyhow::Result<Perps> {
     let leverage = args.shown.leverage.as_deref().map(range).transpose()?;
-    let found = perps::gather(archive, coin, &args.perps, is_alone)?;
+    let wanted = perps::Wanted { sources: &args.perps, keeping: &args.keeping, is_alone, usual: perps::live::WINDOW };
+    let found = perps::gather_all(archive, coin, wanted)?;
     let mut laid = Vec::new();
     let mut notes = found.notes;
     for source in found.sources {
@@ -133,6 +135,11 @@ impl Perps {
     /// The sources whose levels a heatmap shows.
     fn estimated(&self) -> impl Iterator<Item = (&Source, &Model)> {
         self.laid.iter().filter_map(|laid| Some((&laid.source, laid.model.as_ref()?)))
+    }
+
+    /// What was told of every source last.
+    pub(super) fn contracts(&self, coin: &str) -> Table {
+        told::table(&self.laid.iter().map(|laid| &laid.source).collect::<Vec<_>>(), coin)
     }
 
     /// The origin of a series by its name.
