@@ -7,7 +7,8 @@
 //! * [`prices`]: what each asset cost after each log, where logs tell it;
 //! * [`map`]: what becomes liquidatable at each level of a coin's price;
 //! * [`liquidations`]: who was liquidated for how much, in groups, in bursts, and how concentrated it was;
-//! * [`recapture`]: what a liquidation paid beyond the debt, and who caught it.
+//! * [`recapture`]: what a liquidation paid beyond the debt, and who caught it;
+//! * [`treasury`]: where the protocol's part of it goes, in double entry.
 //!
 //! What this crate does not do: it reads no file and no clock, it draws no random numbers, and its results depend neither
 //! on the order in which threads finish nor on the order of a hash table.
@@ -20,3 +21,4 @@ pub mod liquidations;
 pub mod map;
 pub mod prices;
 pub mod recapture;
+pub mod treasury;

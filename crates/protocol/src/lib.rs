@@ -27,5 +27,5 @@ pub mod time;
 pub mod token;
 pub mod venue;
 
-pub use alloy_primitives::{Address, B256, I256, U256};
+pub use alloy_primitives::{Address, B256, I256, U256, keccak256};
 pub use rust_decimal::Decimal;

@@ -1,6 +1,7 @@
 //! What the user types.
 
 mod perps;
+mod treasury;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,10 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::perps::{
     ImportPerps, Leverage, MapCommand, MapScore, MapWhat, PerpKeeping, PerpKind, PerpMargin, PerpOthers, PerpShown,
     PerpSides, PerpSources, SyncCommand, SyncPerps, SyncWhat,
+};
+pub(crate) use self::treasury::{
+    StatementBy, StatementFormat, StatementKind, StatementPer, Treasury, TreasuryLedger, TreasuryPolicy,
+    TreasuryRecord, TreasuryStatement,
 };
 use crate::market::prices::Sampling;
 use crate::output::Format;
@@ -56,6 +61,12 @@ pub(crate) enum Command {
     Rebuild(Rebuild),
     /// Who was liquidated for how much: totals, groups, episodes, concentration
     Liquidations(Box<Liquidations>),
+    /// The treasury in double entry: record, follow and state what came in and where it went, and try policies on it
+    Treasury {
+        /// What to do.
+        #[command(subcommand)]
+        what: Treasury,
+    },
     /// Compare two datasets of the same events, row by row
     Reconcile(Reconcile),
 }

@@ -13,6 +13,7 @@ mod output;
 mod perps;
 mod table;
 mod text;
+mod treasury;
 mod workers;
 mod world;
 

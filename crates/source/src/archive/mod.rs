@@ -12,6 +12,7 @@
 //! <archive>/proofs/market=<name>/<from>-<to>-<id>.parquet                  what was found when logs were checked
 //! <archive>/tables/market=<name>/liquidations.parquet                      the market's liquidations, made from the above
 //! <archive>/tables/market=<name>/prices.parquet                            what its oracle said, made from the same
+//! <archive>/ledger/<number>.parquet                                        batches of what moved between the treasury's accounts
 //! <archive>/perps/venue=<name>/<kind>/<from>-<to>-<id>.parquet             what a venue of perpetual futures said
 //! <archive>/imports/dataset=<name>/perps/venue=<name>/<kind>/…             the same out of somebody's files
 //! <archive>/perps/venue=<name>/rejects/empty-<id>.parquet                  what it said that could not be taken
@@ -27,6 +28,7 @@ pub mod coverage;
 pub mod definition;
 pub mod footer;
 pub mod head;
+pub mod ledger;
 pub mod liquidations;
 pub mod logs;
 pub mod perps;
@@ -80,10 +82,12 @@ pub enum Table {
     Prices,
     /// What venues of perpetual futures said: [`perps`].
     Perps,
+    /// One row per transfer between the treasury's accounts: [`ledger`].
+    Ledger,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Liquidations,
         Self::Positions,
         Self::Rejects,
@@ -95,6 +99,7 @@ impl Table {
         Self::Proofs,
         Self::Prices,
         Self::Perps,
+        Self::Ledger,
     ];
 
     /// The tables of a synced market.
@@ -115,6 +120,7 @@ impl Table {
             Self::Proofs => "proofs",
             Self::Prices => "prices",
             Self::Perps => "perps",
+            Self::Ledger => "ledger",
         }
     }
 }
@@ -309,6 +315,7 @@ impl Writer {
             }
         }
         publish::sweep(&archive.reconciliations_folder())?;
+        publish::sweep(&ledger::folder(archive))?;
         for folder in perps::Shelf::Observed.folders(archive) {
             publish::sweep(&folder)?;
         }

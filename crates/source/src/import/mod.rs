@@ -9,6 +9,7 @@
 mod cell;
 mod convert;
 mod events;
+pub mod fields;
 mod input;
 pub(crate) mod key;
 pub mod logs;

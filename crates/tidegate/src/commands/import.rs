@@ -22,7 +22,7 @@ const PREVIEW_ROWS: u64 = 5;
 
 /// Imports files, each whole or not at all.
 pub(crate) fn run(archive: &Path, args: &ImportLiquidations) -> anyhow::Result<()> {
-    let tokens = tokens(args)?;
+    let tokens = tokens(args.tokens.as_deref())?;
     let plans: Vec<Plan> =
         args.files.iter().map(|file| Ok(import::plan(file, settings(args, file)?)?)).collect::<anyhow::Result<_>>()?;
     if args.dry_run {
@@ -111,9 +111,10 @@ fn settings(args: &ImportLiquidations, file: &Path) -> anyhow::Result<Settings> 
     })
 }
 
-fn tokens(args: &ImportLiquidations) -> anyhow::Result<Tokens> {
+/// The tokens that are known, and those of a user's list.
+pub(crate) fn tokens(list: Option<&Path>) -> anyhow::Result<Tokens> {
     let mut tokens = Tokens::embedded().clone();
-    if let Some(path) = &args.tokens {
+    if let Some(path) = list {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{}: cannot read the token list; check the path", path.display()))?;
         let more = Tokens::from_csv(&text).map_err(|bad| {

@@ -15,6 +15,7 @@ pub(crate) mod rebuild;
 pub(crate) mod reconcile;
 pub(crate) mod sync;
 pub(crate) mod sync_perps;
+pub(crate) mod treasury;
 pub(crate) mod verify;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Datasets(output) => datasets::run(&args.archive, output),
         Command::Markets(markets) => markets::run(markets),
         Command::Liquidations(liquidations) => liquidations::run(&args.archive, liquidations),
+        Command::Treasury { what } => treasury::run(&args.archive, what),
         Command::Reconcile(reconcile) => reconcile::run(&args.archive, reconcile),
     }
 }

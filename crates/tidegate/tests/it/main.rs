@@ -36,6 +36,8 @@ mod support;
 #[cfg(test)]
 mod sync;
 #[cfg(test)]
+mod treasury;
+#[cfg(test)]
 mod two_writers;
 #[cfg(test)]
 mod venues;
