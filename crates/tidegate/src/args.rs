@@ -1,6 +1,7 @@
 //! What the user types.
 
 mod perps;
+mod svr;
 mod treasury;
 
 use std::path::PathBuf;
@@ -10,6 +11,9 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::perps::{
     ImportPerps, Leverage, MapCommand, MapScore, MapWhat, PerpKeeping, PerpKind, PerpMargin, PerpOthers, PerpShown,
     PerpSides, PerpSources, SyncCommand, SyncPerps, SyncWhat,
+};
+pub(crate) use self::svr::{
+    ImportRecaptures, Svr, SvrBacktest, SvrBy, SvrClaims, SvrEvents, SvrRates, SvrReport, SvrSource,
 };
 pub(crate) use self::treasury::{
     StatementBy, StatementFormat, StatementKind, StatementPer, Treasury, TreasuryLedger, TreasuryPolicy,
@@ -69,6 +73,12 @@ pub(crate) enum Command {
     },
     /// Compare two datasets of the same events, row by row
     Reconcile(Reconcile),
+    /// How much of the bonuses was recaptured, and who got it
+    Svr {
+        /// What is asked.
+        #[command(subcommand)]
+        what: Box<Svr>,
+    },
 }
 
 /// What files hold.
@@ -80,6 +90,8 @@ pub(crate) enum Import {
     Logs(ImportLogs),
     /// What venues of perpetual futures said: candles, open interest, liquidations, positions, funding
     Perps(ImportPerps),
+    /// Somebody's record of recaptured bonuses, one row per liquidation: Parquet, CSV, JSON lines, or a tracker's JSON document
+    Recaptures(ImportRecaptures),
 }
 
 /// `import liquidations`.

@@ -10,6 +10,7 @@ mod calendar;
 mod canvas;
 mod frame;
 mod heat;
+mod nested;
 mod prices;
 mod raster;
 #[cfg(test)]
@@ -182,6 +183,32 @@ pub(crate) struct Heat {
     pub price: Vec<Option<f64>>,
 }
 
+/// A whole with two parts inside each other for each of some places, and a share on a second axis.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Nested {
+    /// The texts around the marks.
+    pub caption: Caption,
+    /// Names of the whole, the part in it, and the part in that.
+    pub names: [String; 3],
+    /// What stands before each value on the left scale: "$", or nothing.
+    pub prefix: String,
+    /// Name of the share on the right scale.
+    pub line: String,
+    /// The places, drawn in the order given.
+    pub bars: Vec<NestedBar>,
+}
+
+/// One place.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NestedBar {
+    /// Its name, of any origin.
+    pub label: String,
+    /// The whole, the part in it, and the part in that. One that is not finite is not drawn, and a footnote says so.
+    pub values: [f64; 3],
+    /// The share in per cent, where known.
+    pub percent: Option<f64>,
+}
+
 /// A chart of any kind.
 #[derive(Debug, Clone)]
 pub(crate) enum Chart {
@@ -193,6 +220,8 @@ pub(crate) enum Chart {
     PriceMap(PriceMap),
     /// How much lay at each price at each time.
     Heat(Heat),
+    /// Wholes with their parts inside them.
+    Nested(Nested),
 }
 
 impl Chart {
@@ -203,6 +232,7 @@ impl Chart {
             Self::Timeline(chart) => timeline::draw(chart),
             Self::PriceMap(chart) => prices::draw(chart),
             Self::Heat(chart) => heat::draw(chart),
+            Self::Nested(chart) => nested::draw(chart),
         }
     }
 

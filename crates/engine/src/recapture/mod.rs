@@ -5,6 +5,8 @@
 //! is never taken for nothing.
 
 pub mod attribute;
+pub mod backtest;
+pub mod claims;
 pub mod facts;
 pub mod rates;
 pub mod row;

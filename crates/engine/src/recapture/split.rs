@@ -325,7 +325,7 @@ mod tests {
         #[test]
         fn shares_add_up_and_follow_their_weights(whole: u128, weights in prop::collection::vec(0_u128..1 << 90, 1..12)) {
             let parts = share(whole, &weights);
-            prop_assert_eq!(parts.iter().fold(Some(0_u128), |sum, part| sum?.checked_add(*part)), Some(whole));
+            prop_assert_eq!(parts.iter().try_fold(0_u128, |sum, part| sum.checked_add(*part)), Some(whole));
             for (a, b) in weights.iter().zip(&parts).zip(weights.iter().zip(&parts).skip(1)) {
                 let ((weight, part), (other_weight, other_part)) = (a, b);
                 if weight > other_weight {

@@ -29,7 +29,7 @@ pub(super) fn block(number: u64, told: Vec<(u32, Happened)>) -> Block {
         number,
         time: 1_000_000 + 12 * number,
         fee_recipient: BUILDER,
-        native_usd: Some(Usd8(2_000_00000000)),
+        native_usd: Some(Usd8(200_000_000_000)),
         is_whole: true,
         happened,
     }
@@ -48,7 +48,7 @@ pub(super) fn taken(round: u32, bonus_usd8: i128) -> Happened {
 }
 
 pub(super) fn taken_for(trigger: Trigger, bonus_usd8: Option<i128>) -> Happened {
-    let debt = 100_000_00000000;
+    let debt = 10_000_000_000_000;
     let value = bonus_usd8.map(|bonus| Value {
         collateral: Usd8(debt + bonus),
         debt: Usd8(debt),
@@ -82,4 +82,9 @@ pub(super) fn solved(bid_wei: u128, succeeded: bool) -> Happened {
 
 pub(super) fn allocated(bid_wei: u128, auctioneer_wei: u128, builder_wei: u128, protocol_wei: u128) -> Happened {
     Happened::Allocated { control: Address::repeat_byte(0xc0), bid_wei, auctioneer_wei, builder_wei, protocol_wei }
+}
+
+/// What of a happening came to a safe, or to protocol and network.
+pub(super) fn came(happened: &Happened) -> u128 {
+    if let Happened::Payment { wei, .. } | Happened::Allocated { protocol_wei: wei, .. } = happened { *wei } else { 0 }
 }

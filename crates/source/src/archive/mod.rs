@@ -3,6 +3,7 @@
 //! ```text
 //! <archive>/imports/dataset=<name>/liquidations/<from>-<to>-<id>.parquet   one file per imported file
 //! <archive>/imports/dataset=<name>/rejects/<from>-<to>-<id>.parquet        rows that could not be taken, with reasons
+//! <archive>/imports/dataset=<name>/recaptures/<from>-<to>-<id>.parquet      what somebody recorded of recaptured bonuses
 //! <archive>/imports/dataset=<name>/positions/<at>-<at>.parquet            who held and owed what at a moment
 //! <archive>/proofs/reconciliations/<a>~<b>.parquet                         which rows of two datasets are the same event
 //! <archive>/logs/market=<name>/<from>-<to>-<filter>.parquet                every log of these blocks that a filter lets through
@@ -37,6 +38,7 @@ pub mod prices;
 pub mod proofs;
 pub mod publish;
 pub mod reads;
+pub mod recaptures;
 pub mod reconciliations;
 pub mod rejects;
 pub mod scan;
@@ -84,10 +86,12 @@ pub enum Table {
     Perps,
     /// One row per transfer between the treasury's accounts: [`ledger`].
     Ledger,
+    /// One row per liquidation and what of its bonus was recaptured: [`recaptures`].
+    Recaptures,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Liquidations,
         Self::Positions,
         Self::Rejects,
@@ -100,6 +104,7 @@ impl Table {
         Self::Prices,
         Self::Perps,
         Self::Ledger,
+        Self::Recaptures,
     ];
 
     /// The tables of a synced market.
@@ -121,6 +126,7 @@ impl Table {
             Self::Prices => "prices",
             Self::Perps => "perps",
             Self::Ledger => "ledger",
+            Self::Recaptures => "recaptures",
         }
     }
 }
@@ -307,7 +313,7 @@ impl Writer {
         }
         // Only where this program writes: the folder given may hold other people's things.
         for dataset in archive.datasets()? {
-            for table in [Table::Liquidations, Table::Positions, Table::Rejects] {
+            for table in [Table::Liquidations, Table::Positions, Table::Recaptures, Table::Rejects] {
                 publish::sweep(&archive.folder(&dataset, table))?;
             }
             for folder in perps::Shelf::Imported(&dataset).folders(archive) {

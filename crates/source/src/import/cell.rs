@@ -30,6 +30,8 @@ pub(crate) enum Cell<'a> {
     Bytes(&'a [u8]),
     /// A moment.
     Moment(TimeUs, Form),
+    /// True or false.
+    Flag(bool),
     /// Something no field can be, in words.
     Unfit(&'static str),
 }
@@ -61,7 +63,7 @@ impl<'a> Cell<'a> {
             },
             Some(b'n') => Self::Null,
             Some(b'{' | b'[') => Self::Unfit("a nested value"),
-            Some(b't' | b'f') => Self::Unfit("true or false"),
+            Some(b't' | b'f') => Self::Flag(text == "true"),
             // A whole number is written digit by digit by whatever wrote it; one with a fraction was a float there.
             _ => match text.parse::<i128>() {
                 Ok(whole) => Self::Integer(whole),
@@ -101,7 +103,7 @@ impl<'a> Cell<'a> {
                 moment(array.as_primitive::<Date64Type>().value(row).checked_mul(1_000), Form::DateOnly)
             }
             DataType::Timestamp(unit, zone) => timestamp(array, *unit, zone.is_some(), row),
-            DataType::Boolean => Self::Unfit("true or false"),
+            DataType::Boolean => Self::Flag(array.as_boolean().value(row)),
             _ => integer(array, row).map_or(Self::Unfit("a value of a nested or unusual type"), Self::Integer),
         }
     }
@@ -118,6 +120,7 @@ impl<'a> Cell<'a> {
                 Some(bytes.iter().take(64).fold("0x".to_owned(), |hex, byte| format!("{hex}{byte:02x}")))
             }
             Self::Moment(time, _) => Some(time.to_string()),
+            Self::Flag(_) => Some("(true or false)".to_owned()),
             Self::Unfit(what) => Some(format!("({what})")),
         }
     }

@@ -164,7 +164,7 @@ impl<'a> Converter<'a> {
             )]
             Cell::Float(epoch) => moment::from_epoch(epoch.floor() as i128),
             Cell::Null => return Err(reject("no time", "the time is missing")),
-            Cell::Bytes(_) | Cell::Unfit(_) => None,
+            Cell::Bytes(_) | Cell::Flag(_) | Cell::Unfit(_) => None,
         };
         read.ok_or_else(|| {
             unreadable(
@@ -184,7 +184,7 @@ impl<'a> Converter<'a> {
             }
             Cell::Integer(number) => u64::try_from(*number).ok().filter(|number| *number > 0).map(ChainId),
             Cell::Text(name) => ChainId::from_name(name),
-            Cell::Float(_) | Cell::Bytes(_) | Cell::Moment(..) | Cell::Unfit(_) => None,
+            Cell::Float(_) | Cell::Bytes(_) | Cell::Moment(..) | Cell::Flag(_) | Cell::Unfit(_) => None,
         };
         named.ok_or_else(|| {
             unreadable(
@@ -217,9 +217,12 @@ impl<'a> Converter<'a> {
                     "neither market nor version is given; --market or --version sets it for the whole file",
                 )),
             },
-            other @ (Cell::Integer(_) | Cell::Float(_) | Cell::Bytes(_) | Cell::Moment(..) | Cell::Unfit(_)) => {
-                Err(unreadable("bad market", "market", &other, "is no name"))
-            }
+            other @ (Cell::Integer(_)
+            | Cell::Float(_)
+            | Cell::Bytes(_)
+            | Cell::Moment(..)
+            | Cell::Flag(_)
+            | Cell::Unfit(_)) => Err(unreadable("bad market", "market", &other, "is no name")),
         }
     }
 
@@ -232,7 +235,7 @@ impl<'a> Converter<'a> {
             Cell::Text(text) => moment::without_zero_fraction(text.trim()).parse().ok(),
             #[expect(clippy::cast_possible_truncation, reason = "the value is whole and below 2^53")]
             Cell::Float(value) if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => Some(*value as i128),
-            Cell::Float(_) | Cell::Bytes(_) | Cell::Moment(..) | Cell::Unfit(_) => None,
+            Cell::Float(_) | Cell::Bytes(_) | Cell::Moment(..) | Cell::Flag(_) | Cell::Unfit(_) => None,
         };
         let fitting = whole.and_then(|value| T::try_from(value).ok());
         fitting.map(Some).ok_or_else(|| unreadable("bad number", name, &cell, "is no whole number that fits"))
@@ -249,7 +252,7 @@ impl<'a> Converter<'a> {
             Cell::Null => return Ok(None),
             Cell::Text(text) => parse_hex(text.trim()),
             Cell::Bytes(bytes) => <[u8; WIDTH]>::try_from(*bytes).ok(),
-            Cell::Integer(_) | Cell::Float(_) | Cell::Moment(..) | Cell::Unfit(_) => None,
+            Cell::Integer(_) | Cell::Float(_) | Cell::Moment(..) | Cell::Flag(_) | Cell::Unfit(_) => None,
         };
         read.map(Some).ok_or_else(|| {
             unreadable("bad address or hash", name, &cell, &format!("is not {WIDTH} bytes in hexadecimal"))
@@ -348,7 +351,7 @@ impl<'a> Converter<'a> {
             Cell::Float(value) => {
                 return inexact(*value, unit, decimals, Inexact::Float).ok_or_else(|| bad_float(side, *value));
             }
-            Cell::Bytes(_) | Cell::Moment(..) | Cell::Unfit(_) => {
+            Cell::Bytes(_) | Cell::Moment(..) | Cell::Flag(_) | Cell::Unfit(_) => {
                 return Err(unreadable("bad amount", &format!("{} amount", side.name), &cell, "is not a number"));
             }
         };
@@ -466,7 +469,7 @@ fn decimal_of(cell: &Cell<'_>) -> Result<Option<String>, &'static str> {
             _ => Ok(Some(text.trim().to_owned())),
         },
         Cell::Float(_) => Err("is not finite"),
-        Cell::Bytes(_) | Cell::Moment(..) | Cell::Unfit(_) => Err("is not a number"),
+        Cell::Bytes(_) | Cell::Moment(..) | Cell::Flag(_) | Cell::Unfit(_) => Err("is not a number"),
     }
 }
 

@@ -433,7 +433,7 @@ fn number<T: TryFrom<i128>>(row: &Row<'_>, column: usize, name: &str) -> std::re
         Cell::Integer(whole) => Some(*whole),
         Cell::Text(text) => text.parse().ok(),
         Cell::Null => return Err(lacks(name)),
-        Cell::Float(_) | Cell::Bytes(_) | Cell::Moment(..) | Cell::Unfit(_) => None,
+        Cell::Float(_) | Cell::Bytes(_) | Cell::Moment(..) | Cell::Flag(_) | Cell::Unfit(_) => None,
     };
     whole.and_then(|whole| T::try_from(whole).ok()).ok_or_else(|| cannot_be(name, &cell))
 }
@@ -454,7 +454,9 @@ fn bytes(cell: &Cell<'_>, name: &str) -> std::result::Result<Option<Vec<u8>>, Re
             let decoded = text.strip_prefix("0x").and_then(|digits| hex::decode(digits).ok());
             decoded.map(Some).ok_or_else(|| cannot_be(name, cell))
         }
-        Cell::Integer(_) | Cell::Float(_) | Cell::Moment(..) | Cell::Unfit(_) => Err(cannot_be(name, cell)),
+        Cell::Integer(_) | Cell::Float(_) | Cell::Moment(..) | Cell::Flag(_) | Cell::Unfit(_) => {
+            Err(cannot_be(name, cell))
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod mapping;
 mod moment;
 pub mod perps;
 pub mod positions;
+pub mod recaptures;
 mod run;
 
 use std::path::Path;

@@ -360,7 +360,7 @@ fn record(key: &[u8; 16], number: u64) -> [u8; 24] {
     record
 }
 
-fn sha256_of(path: &Path) -> Result<String> {
+pub(super) fn sha256_of(path: &Path) -> Result<String> {
     let mut file = File::open(path).while_trying_to("read the file", path)?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
     loop {

@@ -68,6 +68,15 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
                 text::harmless(file.footer.note("origin").unwrap_or("a file"))
             ));
         }
+        for file in source::archive::recaptures::files(archive, &dataset)? {
+            let (first, last) = span(&file);
+            weakest = weakest.max(Some(file.footer.standing));
+            notes.push(format!(
+                "{dataset}: {} liquidations with recaptured bonuses, {first} to {last}, from {}.",
+                text::count(file.rows()),
+                text::harmless(file.footer.note("origin").unwrap_or("a file"))
+            ));
+        }
         if let Some(market) = archive.synced_market(&dataset) {
             let own = super::rebuild::notes(archive, &market)?;
             notes.extend(own.into_iter().map(|note| format!("{market}: {note}.")));

@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod import;
 pub(crate) mod import_logs;
 pub(crate) mod import_perps;
+pub(crate) mod import_recaptures;
 pub(crate) mod leverage;
 pub(crate) mod liquidations;
 pub(crate) mod map;
@@ -13,6 +14,7 @@ pub(crate) mod positions;
 pub(crate) mod prices;
 pub(crate) mod rebuild;
 pub(crate) mod reconcile;
+pub(crate) mod svr;
 pub(crate) mod sync;
 pub(crate) mod sync_perps;
 pub(crate) mod treasury;
@@ -42,6 +44,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             (None, Some(sync)) => sync::run(&args.archive, sync),
             (None, None) => bail!("name a market with --market, or listen to venues with `tidegate sync perps COIN`"),
         },
+        Command::Import { what: args::Import::Recaptures(import) } => import_recaptures::run(&args.archive, import),
+        Command::Svr { what } => svr::run(&args.archive, what),
         Command::Positions(positions) => positions::run(&args.archive, positions),
         Command::Prices(prices) => prices::run(&args.archive, prices),
         Command::Map(map) => map::command(&args.archive, map),

@@ -34,6 +34,8 @@ mod reconcile;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod svr;
+#[cfg(test)]
 mod sync;
 #[cfg(test)]
 mod treasury;

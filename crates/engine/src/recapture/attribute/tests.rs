@@ -1,3 +1,5 @@
+//! Every stated kind of block has a stated outcome, and no payment is lost or counted twice.
+
 use super::super::testing::*;
 use super::*;
 use proptest::prelude::*;
@@ -295,11 +297,7 @@ proptest! {
     fn every_payment_is_somebodys_or_nobodys_and_every_liquidation_has_one_route(drawn in chains(0..8)) {
         for block in &story(1, &drawn) {
             let found = conclude(std::slice::from_ref(block)).pop().unwrap();
-            let all = block.happened.iter().filter_map(|(_, happened)| match happened {
-                Happened::Payment { wei, .. } => Some(*wei),
-                Happened::Allocated { protocol_wei, .. } => Some(*protocol_wei),
-                _ => None,
-            });
+            let all = block.happened.iter().map(|(_, happened)| came(happened));
             let paid: u128 = found.bundles.iter().map(|bundle| bundle.money.recaptured_wei()).sum();
             let stray: u128 = found.strays.iter().map(|stray| stray.wei).sum();
             prop_assert_eq!(all.sum::<u128>(), paid + stray);

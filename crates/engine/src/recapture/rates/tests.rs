@@ -1,3 +1,5 @@
+//! Rates are what their denominators make of them, in groups and in all.
+
 use super::*;
 use proptest::prelude::*;
 

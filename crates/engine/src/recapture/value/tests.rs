@@ -1,3 +1,5 @@
+//! Rows add up to what came, to the unit.
+
 use super::super::attribute::tests::story;
 use super::super::facts::{Path, Trigger};
 use super::super::row::{Broken, Loss, Route, usd_of};
@@ -12,18 +14,18 @@ fn found(block: &Block, terms: &Terms) -> Found {
 #[test]
 fn a_refund_tells_the_bid_by_the_share_that_is_handed_on() {
     let told =
-        vec![(3, update(1, Path::Secondary)), (4, taken(1, 5_000_00000000)), (5, payment(900_000_000_000_000_001))];
+        vec![(3, update(1, Path::Secondary)), (4, taken(1, 500_000_000_000)), (5, payment(900_000_000_000_000_001))];
     let row = &found(&block(1, told), &Terms::aave()).rows[0];
-    // ceil(900000000000000001 / 0.9) = 1000000000000000002, of which floor(90 %) is what came.
+    // ceil(900_000_000_000_000_001 / 0.9) = 1_000_000_000_000_000_002, of which floor(90 %) is what came.
     assert_eq!(row.bid_wei, Some(Known { value: 1_000_000_000_000_000_002, standing: Standing::Estimated }));
     assert_eq!(row.builder_wei, Some(Known { value: 100_000_000_000_000_001, standing: Standing::Estimated }));
     assert_eq!(row.recaptured_wei, Some(900_000_000_000_000_001));
     assert_eq!((row.network_wei, row.protocol_wei), (Some(315_000_000_000_000_000), Some(585_000_000_000_000_001)));
     let usd = row.dollars().unwrap();
-    assert_eq!((usd.bid, usd.builder), (Usd8(2_000_00000000), Usd8(200_00000000)));
+    assert_eq!((usd.bid, usd.builder), (Usd8(200_000_000_000), Usd8(20_000_000_000)));
     assert_eq!(
         (usd.recaptured, usd.network, usd.protocol),
-        (Usd8(1_800_00000000), Usd8(630_00000000), Usd8(1_170_00000000))
+        (Usd8(180_000_000_000), Usd8(63_000_000_000), Usd8(117_000_000_000))
     );
     assert_eq!(usd.standing, Standing::Estimated);
 }
@@ -32,7 +34,7 @@ fn a_refund_tells_the_bid_by_the_share_that_is_handed_on() {
 fn a_settlement_tells_everything_exactly() {
     let told = vec![
         (3, update(1, Path::Secondary)),
-        (3, taken(1, 5_000_00000000)),
+        (3, taken(1, 500_000_000_000)),
         (3, solved(1_001, true)),
         (3, allocated(1_001, 50, 35, 916)),
     ];
@@ -92,15 +94,20 @@ fn what_is_left_to_the_searcher_says_why_it_is_a_loss() {
     let ether = 1_000_000_000_000_000_000_u128;
     for (bonus, wei, left, loss) in [
         // Execution: 0.3 % of 104,500 + 0.05 % of 100,000 = 363.50; fees of 10^6 wei cost one unit, rounded up.
-        (5_000_00000000, ether, 5_000_00000000 - 500_00000000 - 2_222_22222222 - 1 - 363_50000000, None),
+        (500_000_000_000, ether, 500_000_000_000 - 50_000_000_000 - 222_222_222_222 - 1 - 36_350_000_000, None),
         (
-            5_000_00000000,
+            500_000_000_000,
             2 * ether,
-            5_000_00000000 - 500_00000000 - 4_444_44444444 - 1 - 363_50000000,
+            500_000_000_000 - 50_000_000_000 - 444_444_444_444 - 1 - 36_350_000_000,
             Some(Loss::Execution),
         ),
-        (5_000_00000000, 3 * ether, 5_000_00000000 - 500_00000000 - 6_666_66666666 - 1 - 363_50000000, Some(Loss::Bid)),
-        (-100_00000000, 0, -100_00000000 + 10_00000000 - 1 - 349_73000000, Some(Loss::Bonus)),
+        (
+            500_000_000_000,
+            3 * ether,
+            500_000_000_000 - 50_000_000_000 - 666_666_666_666 - 1 - 36_350_000_000,
+            Some(Loss::Bid),
+        ),
+        (-10_000_000_000, 0, -10_000_000_000 + 1_000_000_000 - 1 - 34_973_000_000, Some(Loss::Bonus)),
     ] {
         let told = vec![(3, update(1, Path::Secondary)), (4, taken(1, bonus)), (5, payment(wei))];
         let row = &found(&block(1, told), &terms).rows[0];
@@ -116,7 +123,7 @@ fn what_is_left_to_the_searcher_says_why_it_is_a_loss() {
 
 #[test]
 fn a_row_that_does_not_add_up_says_where() {
-    let told = vec![(3, update(1, Path::Secondary)), (4, taken(1, 5_000_00000000)), (5, payment(1_000))];
+    let told = vec![(3, update(1, Path::Secondary)), (4, taken(1, 500_000_000_000)), (5, payment(1_000))];
     let good = found(&block(1, told), &Terms::aave()).rows.remove(0);
     assert_eq!(good.check(), Ok(()));
     let broken = |change: fn(&mut Row)| {
@@ -134,9 +141,9 @@ fn a_row_that_does_not_add_up_says_where() {
 #[test]
 fn native_amounts_are_worth_their_price_rounded_down() {
     for (wei, price, expected) in [
-        (1_500_000_000_000_000_000, 2_000_00000000, Some(3_000_00000000)),
-        (4_999_999, 2_000_00000000, Some(0)),
-        (5_000_000, 2_000_00000000, Some(1)),
+        (1_500_000_000_000_000_000, 200_000_000_000, Some(300_000_000_000)),
+        (4_999_999, 200_000_000_000, Some(0)),
+        (5_000_000, 200_000_000_000, Some(1)),
         (u128::MAX, i128::MAX, None),
         (1, -1, None),
     ] {
@@ -156,11 +163,7 @@ proptest! {
         let mut ledger = Ledger::new(Rules::default(), terms);
         for block in &story(1, &drawn) {
             let found = ledger.block(block).unwrap();
-            let came: u128 = block.happened.iter().map(|(_, happened)| match happened {
-                Happened::Payment { wei, .. } => *wei,
-                Happened::Allocated { protocol_wei, .. } => *protocol_wei,
-                _ => 0,
-            }).sum();
+let came: u128 = block.happened.iter().map(|(_, happened)| came(happened)).sum();
             let rows: u128 = found.rows.iter().filter_map(|row| row.recaptured_wei).sum();
             let strays: u128 = found.strays.iter().map(|stray| stray.wei).sum();
             prop_assert_eq!(came, rows + strays);

@@ -1,3 +1,5 @@
+//! Both kinds of readers see what the contract reads.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -14,11 +14,11 @@ const SCALE: u32 = 18;
 const LONGEST_NUMBER: usize = 64;
 
 /// Why a row is not taken: the kind of reason, and the whole of it.
-pub(super) type Why = (&'static str, String);
+pub(in crate::import) type Why = (&'static str, String);
 
 /// A number; none where nothing stands.
-pub(super) fn number(cell: &Cell<'_>, what: &str) -> Result<Option<Decimal>, Why> {
-    let bad = |shown: &str| ("no number", format!("{what} is no number: {}", super::printable(shown)));
+pub(in crate::import) fn number(cell: &Cell<'_>, what: &str) -> Result<Option<Decimal>, Why> {
+    let bad = |shown: &str| ("no number", format!("{what} is no number: {}", crate::import::perps::printable(shown)));
     let text = |text: &str| {
         let text = text.trim();
         let found = (text.len() <= LONGEST_NUMBER)
@@ -34,25 +34,25 @@ pub(super) fn number(cell: &Cell<'_>, what: &str) -> Result<Option<Decimal>, Why
         // A float is printed with the fewest digits that name it, so what was meant comes back.
         Cell::Float(value) if value.is_finite() => text(&format!("{value:e}")).map_err(|_| bad(&value.to_string())),
         Cell::Text(value) => text(value),
-        Cell::Float(_) | Cell::Bytes(_) | Cell::Moment(..) | Cell::Unfit(_) => {
+        Cell::Float(_) | Cell::Bytes(_) | Cell::Moment(..) | Cell::Flag(_) | Cell::Unfit(_) => {
             Err(bad(&cell.shown().unwrap_or_default()))
         }
     }
 }
 
 /// A number that must be there.
-pub(super) fn needed(cell: &Cell<'_>, what: &str) -> Result<Decimal, Why> {
+pub(in crate::import) fn needed(cell: &Cell<'_>, what: &str) -> Result<Decimal, Why> {
     number(cell, what)?.ok_or_else(|| ("missing", format!("{what} is missing")))
 }
 
 /// A price or size: above 0.
-pub(super) fn positive(cell: &Cell<'_>, what: &str) -> Result<Decimal, Why> {
+pub(in crate::import) fn positive(cell: &Cell<'_>, what: &str) -> Result<Decimal, Why> {
     let value = needed(cell, what)?;
     if value > Decimal::ZERO { Ok(value) } else { Err(("not above zero", format!("{what} is {value}"))) }
 }
 
 /// A quantity that may be nothing.
-pub(super) fn not_negative(cell: &Cell<'_>, what: &str) -> Result<Option<Decimal>, Why> {
+pub(in crate::import) fn not_negative(cell: &Cell<'_>, what: &str) -> Result<Option<Decimal>, Why> {
     match number(cell, what)? {
         Some(value) if value < Decimal::ZERO => Err(("negative", format!("{what} is {value}"))),
         other => Ok(other),
@@ -60,7 +60,7 @@ pub(super) fn not_negative(cell: &Cell<'_>, what: &str) -> Result<Option<Decimal
 }
 
 /// A moment that must be there.
-pub(super) fn time(cell: &Cell<'_>) -> Result<TimeUs, Why> {
+pub(in crate::import) fn time(cell: &Cell<'_>) -> Result<TimeUs, Why> {
     let found = match cell {
         Cell::Moment(time, _) => Some(*time),
         Cell::Integer(epoch) => moment::from_epoch(*epoch).map(|(time, _)| time),
@@ -69,18 +69,18 @@ pub(super) fn time(cell: &Cell<'_>) -> Result<TimeUs, Why> {
         Cell::Float(epoch) if epoch.fract() == 0.0 && epoch.abs() < 9e18 => {
             moment::from_epoch(i128::from(*epoch as i64)).map(|(time, _)| time)
         }
-        Cell::Null | Cell::Float(_) | Cell::Bytes(_) | Cell::Unfit(_) => None,
+        Cell::Null | Cell::Float(_) | Cell::Bytes(_) | Cell::Flag(_) | Cell::Unfit(_) => None,
     };
-    let shown = || cell.shown().map_or_else(|| "missing".to_owned(), |text| super::printable(&text));
+    let shown = || cell.shown().map_or_else(|| "missing".to_owned(), |text| crate::import::perps::printable(&text));
     found.ok_or_else(|| ("no time", format!("the time is no moment: {}", shown())))
 }
 
 /// An account.
-pub(super) fn account(cell: &Cell<'_>) -> Result<Option<Address>, Why> {
+pub(in crate::import) fn account(cell: &Cell<'_>) -> Result<Option<Address>, Why> {
     let found = match cell {
         Cell::Null => return Ok(None),
         Cell::Bytes(bytes) => Address::try_from(*bytes).ok(),
-        Cell::Text(_) | Cell::Integer(_) | Cell::Float(_) | Cell::Moment(..) | Cell::Unfit(_) => {
+        Cell::Text(_) | Cell::Integer(_) | Cell::Float(_) | Cell::Moment(..) | Cell::Flag(_) | Cell::Unfit(_) => {
             cell.shown().and_then(|text| Address::from_str(text.trim()).ok())
         }
     };

@@ -5,7 +5,7 @@
 //! interest counts, which margin stands behind positions. A column whose name leaves the unit open is not read unless the user
 //! names its field. Numbers are kept to 18 digits behind the point, rounded half to even.
 
-mod cells;
+pub(super) mod cells;
 mod rows;
 mod state;
 
@@ -194,17 +194,17 @@ fn only<'a>(input: &Input, settings: &'a Settings) -> Result<Vec<(usize, &'a str
 }
 
 /// The place of a column that the user names.
-fn column_of(input: &Input, name: &str) -> Result<usize> {
+pub(super) fn column_of(input: &Input, name: &str) -> Result<usize> {
     input.columns().iter().position(|column| column == name).ok_or_else(|| Error::Unfit {
         what: format!("{}: there is no column \"{}\"", input.path().display(), printable(name)),
         advice: format!("its columns are {}", listed(input)),
     })
 }
 
-fn listed(input: &Input) -> String {
+pub(super) fn listed(input: &Input) -> String {
     input.columns().iter().take(40).map(|column| printable(column)).collect::<Vec<_>>().join(", ")
 }
 
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(60).collect()
 }
