@@ -6,6 +6,10 @@
 //! (a cap, a ratio, a discount that shrinks), no log tells it: its prices are what calls answered, each true at the end of its
 //! block and for no other.
 //!
+//! Behind some proxies stands a dual aggregator, which shows its rounds to two kinds of readers at different moments ([`Sight`]). What
+//! its readers see changes with the time of the block too, and not only with a log: between two blocks whose times are known a price
+//! is only told where it cannot have changed.
+//!
 //! What calls answered about a wired source is not taken but compared, so that a source that only seems to hand answers on is
 //! found out: see [`Prices::checks`].
 //!
@@ -14,11 +18,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::aave::log::Statement;
+use protocol::aave::log::{Entry, Statement};
+use protocol::auction::Said;
 use protocol::event::{Event, Fact};
 use protocol::{Address, I256, U256};
 
 use crate::book::ground::Oracle;
+use crate::recapture::facts::Path;
+use crate::recapture::view::{Reading, Transmission, View};
 
 /// Behind all logs of a block.
 const END: u64 = u64::MAX;
@@ -32,12 +39,27 @@ pub struct Stretch {
     pub to: u64,
     /// Who wrote the answers; the source itself where it is the aggregator.
     pub aggregator: Address,
+    /// What of it the source sees.
+    pub sight: Sight,
+}
+
+/// What a reader of an aggregator sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sight {
+    /// Each answer as soon as it is there: there is no other kind of reader.
+    Plain,
+    /// What readers of the recapturing proxy of a dual aggregator see.
+    Recapturing,
+    /// What all others see of a dual aggregator.
+    Standard,
 }
 
 /// Which sources hand on whose answers, and when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wiring {
     sources: BTreeMap<Address, Vec<Stretch>>,
+    /// Dual aggregators, with the cutoff that holds until one of their logs says otherwise, in seconds.
+    duals: BTreeMap<Address, Option<u32>>,
 }
 
 impl Wiring {
@@ -47,11 +69,42 @@ impl Wiring {
         let stretches = self.sources.entry(source).or_default();
         match stretches.last_mut() {
             Some(last) if last.to >= stretch.from => debug_assert!(false, "stretches come in order"),
-            Some(last) if last.to.checked_add(1) == Some(stretch.from) && last.aggregator == stretch.aggregator => {
+            Some(last)
+                if last.to.checked_add(1) == Some(stretch.from)
+                    && (last.aggregator, last.sight) == (stretch.aggregator, stretch.sight) =>
+            {
                 last.to = stretch.to;
             }
             _ => stretches.push(stretch),
         }
+    }
+
+    /// Names a dual aggregator, and the cutoff in seconds that holds before its logs tell one, if that is known.
+    pub fn add_dual(&mut self, aggregator: Address, cutoff_seconds: Option<u32>) {
+        self.duals.insert(aggregator, cutoff_seconds);
+    }
+
+    /// The dual aggregators.
+    pub fn duals(&self) -> impl Iterator<Item = Address> {
+        self.duals.keys().copied()
+    }
+
+    /// What is seen of each dual aggregator: what a source that hands it on sees, and else what readers of its recapturing proxy do.
+    #[must_use]
+    pub fn sights(&self) -> BTreeMap<Address, Sight> {
+        let mut sights: BTreeMap<Address, Sight> = self.duals().map(|dual| (dual, Sight::Recapturing)).collect();
+        for stretch in self.sources.values().flatten().filter(|stretch| stretch.sight == Sight::Standard) {
+            sights.insert(stretch.aggregator, Sight::Standard);
+        }
+        sights
+    }
+
+    /// Lets a source see of dual aggregators what the other kind of reader sees. Returns whether it reads any as one of the
+    /// recapturing proxy.
+    pub fn turn_to_standard(&mut self, source: Address) -> bool {
+        let own = self.sources.entry(source).or_default();
+        let recapturing = own.iter_mut().filter(|stretch| stretch.sight == Sight::Recapturing);
+        recapturing.map(|stretch| stretch.sight = Sight::Standard).count() > 0
     }
 
     /// Takes a source out: what it answers is not what the logs say.
@@ -60,10 +113,10 @@ impl Wiring {
     }
 
     /// Whose answers a source hands on at a place; inside the first block of a stretch nobody knows before which log it began.
-    fn aggregator(&self, source: Address, (block, index): (u64, u64)) -> Option<Address> {
+    fn stretch(&self, source: Address, (block, index): (u64, u64)) -> Option<&Stretch> {
         let stretch = self.sources.get(&source)?.iter().find(|one| one.from <= block && block <= one.to)?;
         let is_sure = index == END || stretch.from < block || stretch.from == 0;
-        is_sure.then_some(stretch.aggregator)
+        is_sure.then_some(stretch)
     }
 
     /// The places at which something about a source becomes known or is known no longer.
@@ -126,6 +179,13 @@ pub struct Prices {
     oracle: Option<Address>,
     oracles: BTreeMap<Address, Oracle>,
     answers: BTreeMap<Address, I256>,
+    /// What dual aggregators have stored.
+    views: BTreeMap<Address, View>,
+    /// Sources behind which a dual aggregator stands or stood.
+    dual_sources: Vec<Address>,
+    /// A dual aggregator's last word that a round came through the auction, and in which transaction of which block: of a new round
+    /// it comes before the round itself.
+    through_auction: BTreeMap<Address, ((u64, u32), u32)>,
     told: BTreeMap<Address, Option<(U256, By)>>,
     checks: BTreeMap<Address, Checks>,
     /// The block of the last event and its time.
@@ -142,9 +202,20 @@ impl Prices {
                 followers.entry(stretch.aggregator).or_default().insert(*source);
             }
         }
+        let view = |cutoff: &Option<u32>| {
+            let mut view = View::begun_late();
+            let told = cutoff.map(|seconds| Transmission::Cutoff { seconds });
+            told.iter().for_each(|cutoff| view.apply(cutoff));
+            view
+        };
+        let is_dual = |stretches: &[Stretch]| stretches.iter().any(|stretch| stretch.sight != Sight::Plain);
+        let dual = wiring.sources.iter().filter(|(_, stretches)| is_dual(stretches));
         Self {
             provider,
             turns: wiring.turns(),
+            views: wiring.duals.iter().map(|(dual, cutoff)| (*dual, view(cutoff))).collect(),
+            dual_sources: dual.map(|(source, _)| *source).collect(),
+            through_auction: BTreeMap::new(),
             wiring,
             followers,
             oracle: None,
@@ -160,19 +231,15 @@ impl Prices {
     pub fn take(&mut self, event: &Event, sink: &mut impl FnMut(Tick)) {
         let Fact::Market(entry) = &event.fact else { return };
         let place = (event.at.height, event.at.index);
-        let time = u64::try_from(event.time.second()).unwrap_or(0);
-        if let Some(before) = place.0.checked_sub(1) {
-            self.turn((before, END), sink);
-        }
-        self.at = (place.0, time);
-        self.turn(place, sink);
+        self.pass(place, u64::try_from(event.time.second()).unwrap_or(0), sink);
         #[expect(clippy::wildcard_enum_match_arm, reason = "only these are about prices")]
         match &entry.statement {
-            Statement::Answer { answer, .. } => {
-                let Some(sources) = self.followers.get(&entry.by).cloned() else { return };
+            Statement::Answer { answer, round, .. } => {
                 self.answers.insert(entry.by, *answer);
-                sources.into_iter().for_each(|source| self.retell_source(source, place, sink));
+                self.begin_round(entry, *answer, *round);
+                self.retell_followers(entry.by, place, sink);
             }
+            Statement::Auction(said) if self.views.contains_key(&entry.by) => self.hear(entry, **said, place, sink),
             Statement::SourceChanged { asset, source } => {
                 let oracle = self.oracles.entry(entry.by).or_default();
                 let before = oracle.sources.insert(*asset, *source);
@@ -195,6 +262,75 @@ impl Prices {
             }
             _ => {}
         }
+    }
+
+    /// Begins a block: what becomes visible to readers of dual aggregators with its time is told before anything in it.
+    pub fn begin(&mut self, block: u64, time: u64, sink: &mut impl FnMut(Tick)) {
+        self.pass((block, 0), time, sink);
+    }
+
+    /// Moves on to a place in a block of which the time is known. What readers of dual aggregators see may change with the time alone.
+    fn pass(&mut self, place: (u64, u64), time: u64, sink: &mut impl FnMut(Tick)) {
+        let behind = self.at.0.checked_add(1).filter(|behind| *behind < place.0);
+        if let Some(behind) = behind {
+            self.turn((self.at.0, END), sink);
+            // Nobody knows in which of the blocks in between it did.
+            self.retell_duals((behind, 0), sink);
+        }
+        if let Some(before) = place.0.checked_sub(1) {
+            self.turn((before, END), sink);
+        }
+        let is_new = self.at.0 != place.0;
+        self.at = (place.0, time);
+        if is_new {
+            self.retell_duals((place.0, 0), sink);
+        }
+        self.turn(place, sink);
+    }
+
+    /// A dual aggregator takes a round in.
+    fn begin_round(&mut self, entry: &Entry, answer: I256, round: U256) {
+        let (Some(view), Ok(round)) = (self.views.get_mut(&entry.by), u32::try_from(round)) else { return };
+        let named = self.through_auction.get(&entry.by);
+        let is_through = named == Some(&((self.at.0, entry.transaction), round));
+        let path = if is_through { Path::Secondary } else { Path::Primary };
+        // Nobody here asks when it was observed.
+        let reading = Reading { round, answer, observed_at: 0, recorded_at: self.at.1 };
+        view.apply(&Transmission::Round { reading, path });
+    }
+
+    /// A dual aggregator says something else.
+    fn hear(&mut self, entry: &Entry, said: Said, place: (u64, u64), sink: &mut impl FnMut(Tick)) {
+        let Some(view) = self.views.get_mut(&entry.by) else { return };
+        #[expect(clippy::wildcard_enum_match_arm, reason = "only these change what is seen")]
+        match said {
+            Said::SecondaryRound { round } => {
+                self.through_auction.insert(entry.by, ((self.at.0, entry.transaction), round));
+                let is_there = view.round(round).is_some();
+                view.apply(&Transmission::Exposed { round });
+                if !is_there {
+                    // A new one follows in the same transaction, which sees none of it in between.
+                    return;
+                }
+            }
+            Said::Unlocked { .. } => view.apply(&Transmission::Repeated { path: Path::Primary }),
+            Said::CutoffSet { seconds } => view.apply(&Transmission::Cutoff { seconds }),
+            Said::ReachSet { rounds } => view.apply(&Transmission::MaxSync { rounds }),
+            _ => return,
+        }
+        self.retell_followers(entry.by, place, sink);
+    }
+
+    /// Which round of a dual aggregator a kind of reader sees in the block of the last event; none where that is not known.
+    #[must_use]
+    pub fn seen(&self, aggregator: Address, sight: Sight) -> Option<Reading> {
+        seen_at(self.views.get(&aggregator)?, sight, self.at.1)
+    }
+
+    /// What each asset costs as far as it is told by now, and by what it is known. What a call answered was true at the end of its
+    /// block.
+    pub fn all_told(&self) -> impl Iterator<Item = (Address, U256, By)> {
+        self.told.iter().filter_map(|(asset, told)| told.map(|(price, by)| (*asset, price, by)))
     }
 
     /// Takes what an oracle answered about the end of a block, behind all events of the block; `None` where it had no price.
@@ -273,9 +409,30 @@ impl Prices {
         {
             return Some((unit, By::BaseCurrency));
         }
-        let aggregator = self.wiring.aggregator(self.source(asset)?, place)?;
-        let answer = self.answers.get(&aggregator).filter(|answer| answer.is_positive())?;
-        Some((answer.into_raw(), By::Feed))
+        let Stretch { aggregator, sight, .. } = *self.wiring.stretch(self.source(asset)?, place)?;
+        let answer = match sight {
+            Sight::Plain => self.answers.get(&aggregator).copied()?,
+            Sight::Recapturing | Sight::Standard => self.seen_in(place.0, aggregator, sight)?.answer,
+        };
+        answer.is_positive().then_some((answer.into_raw(), By::Feed))
+    }
+
+    /// What a kind of reader of a dual aggregator sees in a block that is not before the last event's; in a later one only where it
+    /// is the same at whatever time that is.
+    fn seen_in(&self, block: u64, aggregator: Address, sight: Sight) -> Option<Reading> {
+        let view = self.views.get(&aggregator)?;
+        let now = seen_at(view, sight, self.at.1)?;
+        let is_sure = block == self.at.0 || seen_at(view, sight, u64::MAX) == Some(now);
+        is_sure.then_some(now)
+    }
+
+    fn retell_duals(&mut self, place: (u64, u64), sink: &mut impl FnMut(Tick)) {
+        self.dual_sources.clone().into_iter().for_each(|source| self.retell_source(source, place, sink));
+    }
+
+    fn retell_followers(&mut self, aggregator: Address, place: (u64, u64), sink: &mut impl FnMut(Tick)) {
+        let Some(sources) = self.followers.get(&aggregator).cloned() else { return };
+        sources.into_iter().for_each(|source| self.retell_source(source, place, sink));
     }
 
     fn retell_source(&mut self, source: Address, place: (u64, u64), sink: &mut impl FnMut(Tick)) {
@@ -304,6 +461,13 @@ impl Prices {
     fn tick(&self, (block, index): (u64, u64), asset: Address, price: Option<(U256, By)>) -> Tick {
         let time = (block == self.at.0).then_some(self.at.1);
         Tick { block, time, log_index: (index != END).then_some(index), asset, source: self.source(asset), price }
+    }
+}
+
+fn seen_at(view: &View, sight: Sight, now: u64) -> Option<Reading> {
+    match sight {
+        Sight::Recapturing => view.secondary(now),
+        Sight::Plain | Sight::Standard => view.standard(now),
     }
 }
 

@@ -9,6 +9,7 @@
 //! * [`venue`]: positions in perpetual futures, and when each venue liquidates them;
 //! * [`perp`]: what those venues say of their contracts, and how far it can be believed;
 //! * [`liquidation`]: one liquidation call, as far as its source knew it;
+//! * [`auction`]: what contracts say around an auction for liquidations;
 //! * [`event`]: the ordered log everything else is derived from;
 //! * [`standing`]: how a figure is known.
 //!
@@ -18,6 +19,7 @@
 
 pub mod aave;
 pub mod amount;
+pub mod auction;
 pub mod chain;
 pub mod event;
 pub mod liquidation;

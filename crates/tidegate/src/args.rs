@@ -253,6 +253,9 @@ pub(crate) struct Sync {
     /// More markets and chains, or other endpoints: a file like the embedded registry
     #[arg(long, value_name = "FILE")]
     pub markets: Option<PathBuf>,
+    /// Where auctions for liquidations are settled and what they bring is collected: a file like the embedded registry of them
+    #[arg(long, value_name = "FILE")]
+    pub svr: Option<PathBuf>,
     /// Where the oracle is asked for prices that no log tells (caps, ratios, discounts): around `liquidations`; also where a feed
     /// below one moved by 50 basis points (`moves=50`) since it was asked for last; or at `all` answers of such a feed. Prices that
     /// feeds' logs tell are never asked for

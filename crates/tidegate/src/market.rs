@@ -2,6 +2,7 @@
 
 mod gaps;
 pub(crate) mod prices;
+pub(crate) mod recapture;
 pub(crate) mod taken;
 pub(crate) mod valued;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use engine::book::{Book, Change, Gap, View};
+use engine::recapture::trigger::Triggers;
 use protocol::aave::Revision;
 use protocol::aave::account::Block;
 use protocol::aave::config::ReserveId;
@@ -24,6 +26,7 @@ use source::archive::reads::{Answer, ReadKey, Reads};
 use source::archive::{Archive, MarketName, Table};
 use source::decode::{self, reads};
 use source::log::Log;
+use source::markets::auctions::{Auctions, Registry};
 use source::rpc::Client;
 use source::sync::transactions::WantedBlock;
 use source::sync::{Syncer, Watch, reads as ask};
@@ -48,6 +51,10 @@ pub(crate) struct Folder {
     /// Which contracts the logs that were folded name.
     watch: Watch,
     reads: Reads,
+    /// Where auctions for its liquidations are settled and collected.
+    auctions: Auctions,
+    /// Whether auctions are held for its liquidations: behind some price stands a dual aggregator.
+    has_auctions: bool,
     /// The last block of which every log was folded.
     taken: Option<u64>,
     /// The last block that was folded whole: what no log tells was brought too.
@@ -57,6 +64,8 @@ pub(crate) struct Folder {
     /// How to take the blocks back that are not final, by block, each with its hash.
     journal: BTreeMap<u64, (B256, Vec<Change>)>,
     liquidations: Collector,
+    /// Who asks what made liquidations possible.
+    triggers: Option<Box<Triggers>>,
     /// How many liquidations the table on file was made of, and how many blocks with updates of feeds were looked at.
     pub(crate) told: Option<(usize, usize)>,
     rejects: u64,
@@ -80,6 +89,7 @@ enum Came {
 impl Folder {
     /// A market of the archive, nothing folded yet.
     pub(crate) fn new(archive: &Archive, market: &MarketName, definition: &Definition) -> anyhow::Result<Self> {
+        let reads = Reads::load(archive, market, 0, u64::MAX)?;
         Ok(Self {
             archive: archive.clone(),
             market: market.clone(),
@@ -87,12 +97,15 @@ impl Folder {
             source: market.as_str().into(),
             book: Book::new(definition.addresses_provider),
             watch: own_contracts(definition),
-            reads: Reads::load(archive, market, 0, u64::MAX)?,
+            has_auctions: !prices::duals(&reads).is_empty(),
+            reads,
+            auctions: Auctions::load(archive, market)?.unwrap_or_else(|| Registry::embedded().of(definition.chain)),
             taken: None,
             at: None,
             waiting: None,
             journal: BTreeMap::new(),
             liquidations: Collector::default(),
+            triggers: None,
             told: None,
             rejects: 0,
             foreign: 0,
@@ -195,6 +208,11 @@ impl Folder {
         self.liquidations.remember(updates);
     }
 
+    /// Who collects what is bid for liquidations: payments to them are kept.
+    pub(crate) fn collect(&mut self, safes: BTreeSet<Address>) {
+        self.liquidations.collect(safes);
+    }
+
     /// The blocks with transactions that matter, up to one that was folded whole.
     pub(crate) fn wanted_blocks(&mut self, to: u64) -> Vec<WantedBlock> {
         self.liquidations.wanted_blocks(to)
@@ -205,8 +223,20 @@ impl Folder {
         let view = self.book.snapshot();
         let listed =
             view.listed().iter().map(|listed| (listed.contracts.asset, &listed.config, listed.is_config_known));
-        let assets = Assets::of(&self.definition, listed, &self.reads);
+        let mut assets = Assets::of(&self.definition, listed, &self.reads);
+        let is_listed = |asset: &Address| view.id(asset).is_some();
+        assets.native = self.auctions.native.filter(|native| is_listed(native) && self.has_auctions());
         (self.liquidations.up_to(to), Values { definition: &self.definition, reads: &self.reads, assets })
+    }
+
+    /// Whether auctions are held for its liquidations: behind some price stands a dual aggregator.
+    pub(crate) fn has_auctions(&self) -> bool {
+        self.has_auctions
+    }
+
+    /// Where auctions are settled and collected.
+    pub(crate) fn auctions(&self) -> &Auctions {
+        &self.auctions
     }
 
     /// Reads what values the liquidations up to a final block, and keeps it.
@@ -303,6 +333,9 @@ impl Folder {
             }
             self.watch.observe(&log);
             let Some(pending) = self.read(&log) else { continue };
+            if let Some(triggers) = &mut self.triggers {
+                triggers.take(&pending.event, || self.book.snapshot());
+            }
             if let Some(wanted) = self.take(pending)? {
                 return Ok(Came::Needs(wanted));
             }

@@ -289,7 +289,8 @@ impl Book {
             | Statement::Rebalanced { .. }
             | Statement::PositionManager { .. }
             | Statement::FlashLoan { .. }
-            | Statement::StrategyChanged { .. } => Ok(Undo::Nothing),
+            | Statement::StrategyChanged { .. }
+            | Statement::Auction(_) => Ok(Undo::Nothing),
             Statement::BalanceRead { account, scaled } => self.balance_read(here, *account, *scaled),
             Statement::StableRead { account, debt } => self.stable_read(here, *account, **debt),
             rare => self.rare(here, rare),

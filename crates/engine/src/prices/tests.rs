@@ -44,7 +44,7 @@ fn oracle(block: u64, index: u64, oracle: Address) -> Event {
 fn wired(stretches: &[(u64, u64, u8)]) -> Wiring {
     let mut wiring = Wiring::default();
     for (from, to, phase) in stretches {
-        wiring.wire(PROXY, Stretch { from: *from, to: *to, aggregator: aggregator(*phase) });
+        wiring.wire(PROXY, Stretch { from: *from, to: *to, aggregator: aggregator(*phase), sight: Sight::Plain });
     }
     wiring
 }
@@ -198,7 +198,7 @@ proptest! {
         let is_known = |block: u64| block < hole.0 || block > hole.0 + hole.1;
         let mut wiring = Wiring::default();
         for block in (0..200).filter(|block| is_known(*block)) {
-            wiring.wire(PROXY, Stretch { from: block, to: block, aggregator: aggregator(phase_at(block)) });
+            wiring.wire(PROXY, Stretch { from: block, to: block, aggregator: aggregator(phase_at(block)), sight: Sight::Plain });
         }
         let mut prices = Prices::new(PROVIDER, wiring);
         let mut ticks: Vec<Tick> = Vec::new();
@@ -233,4 +233,55 @@ proptest! {
         let place = |tick: &Tick| (tick.block, tick.log_index.unwrap_or(u64::MAX));
         prop_assert!(ticks.windows(2).all(|pair| place(&pair[0]) <= place(&pair[1])), "{:?}", ticks);
     }
+}
+
+/// A dual aggregator's round.
+fn round(block: u64, index: u64, round: u64, answer: i64) -> Event {
+    let (answer, round) = (I256::try_from(answer).unwrap(), U256::from(round));
+    event(block, index, aggregator(1), Statement::Answer { answer, round, updated: U256::ZERO })
+}
+
+fn said(block: u64, index: u64, said: Said) -> Event {
+    event(block, index, aggregator(1), Statement::Auction(Box::new(said)))
+}
+
+/// What a source that sees a dual aggregator so is told to answer.
+fn dual(sight: Sight, cutoff: Option<u32>, events: &[Event]) -> Vec<Short> {
+    let mut wiring = Wiring::default();
+    wiring.wire(PROXY, Stretch { from: 0, to: u64::MAX, aggregator: aggregator(1), sight });
+    wiring.add_dual(aggregator(1), cutoff);
+    let begin = [source(1, 0, ASSET, PROXY), oracle(1, 1, ORACLE)];
+    told(wiring, &[&begin[..], events].concat(), 20)
+}
+
+#[test]
+fn what_is_behind_a_dual_aggregator_is_told_as_its_readers_see_it() {
+    // Blocks are ten seconds apart. A round through the auction, then a public one, then other people's events.
+    let events = [
+        said(1, 2, Said::CutoffSet { seconds: 12 }),
+        said(2, 0, Said::SecondaryRound { round: 1 }),
+        round(2, 1, 1, 100),
+        round(5, 0, 2, 110),
+        answer(6, 0, aggregator(2), 7),
+        answer(9, 0, aggregator(2), 8),
+    ];
+    let feed = |price| Some((price, By::Feed));
+    // In which of the blocks in between the cutoff ended, nobody knows.
+    let waiting = vec![(2, Some(1), feed(100)), (7, Some(0), None), (9, Some(0), feed(110))];
+    assert_eq!(dual(Sight::Recapturing, None, &events), waiting);
+    assert_eq!(dual(Sight::Recapturing, Some(12), &events[1..]), waiting, "the cutoff need not be in a log");
+    assert_eq!(dual(Sight::Recapturing, None, &events[1..]), [], "without a cutoff nothing is known");
+    // In the second in which only the auction brought it, other readers do not see it.
+    let others = vec![(5, Some(0), feed(100)), (5, Some(0), feed(110))];
+    assert_eq!(dual(Sight::Standard, None, &events), others);
+    let mut unlocked = events.to_vec();
+    unlocked.insert(3, said(2, 2, Said::Unlocked { round: 1 }));
+    assert_eq!(dual(Sight::Standard, None, &unlocked), [(2, Some(2), feed(100)), (5, Some(0), feed(110))]);
+    // The public round through the auction after all, in a transaction of its own, and a longer cutoff that goes back.
+    let mut exposed = events.to_vec();
+    exposed.insert(5, said(6, 1, Said::SecondaryRound { round: 2 }));
+    assert_eq!(dual(Sight::Recapturing, None, &exposed), [(2, Some(1), feed(100)), (6, Some(1), feed(110))]);
+    let back = [&events[..], &[said(9, 1, Said::CutoffSet { seconds: 60 })]].concat();
+    let told = dual(Sight::Recapturing, None, &back);
+    assert_eq!(told[..4], [&waiting[..], &[(9, Some(1), feed(100))]].concat());
 }

@@ -11,6 +11,7 @@ pub mod facts;
 pub mod rates;
 pub mod row;
 pub mod split;
+pub mod trigger;
 pub mod value;
 pub mod view;
 

@@ -287,6 +287,10 @@ pub enum Statement {
     /// A feed's new answer.
     Answer { answer: I256, round: U256, updated: U256 },
 
+    // Around auctions.
+    /// A contract around an auction for liquidations said something; no book of a market is kept by it.
+    Auction(Box<crate::auction::Said>),
+
     // Proxies.
     /// A proxy got another implementation.
     Upgraded { implementation: Address },

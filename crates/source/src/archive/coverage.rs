@@ -70,6 +70,17 @@ impl Coverage {
         own.filter_map(|reading| reading.blocks.iter().next().map(|(from, _)| from)).min()
     }
 
+    /// The first block for which logs of this name were asked for, of a contract by its name or of any.
+    #[must_use]
+    pub fn first_asked(&self, address: Option<&Address>, topic: &B256) -> Option<u64> {
+        let is_meant = |reading: &&Reading| {
+            reading.filter.topics.contains(topic)
+                && address.is_none_or(|address| reading.filter.addresses.contains(address))
+        };
+        let own = self.readings.iter().filter(is_meant);
+        own.filter_map(|reading| reading.blocks.iter().next().map(|(from, _)| from)).min()
+    }
+
     /// The last block of each file and its hash, by which to check that all of it is of one history. A block that stands
     /// here twice has two hashes: the files are of two histories.
     #[must_use]

@@ -38,6 +38,7 @@ pub mod prices;
 pub mod proofs;
 pub mod publish;
 pub mod reads;
+pub mod recaptured;
 pub mod recaptures;
 pub mod reconciliations;
 pub mod rejects;

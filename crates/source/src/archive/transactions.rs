@@ -4,6 +4,7 @@
 //! Liquidations and updates of oracles matter, and so do payments in their blocks: what a liquidator bids for the right to come
 //! first is paid by the block's maker to whoever recaptures it, in a transaction of its own behind the others.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -22,11 +23,15 @@ use protocol::chain::ChainId;
 use protocol::standing::Standing;
 use protocol::time::SECOND_US;
 use protocol::{Address, B256};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::cells::{self, Columns};
 use super::scan::damaged;
 use super::{Archive, DataFile, Footer, MarketName, PendingFile, Scan, Span, Table, Writer};
 use crate::error::{Error, Result};
+use crate::log::Logs;
+use crate::rpc::{json, parse_logs};
 
 /// Rows handed to the file at a time: receipts are long.
 const BATCH_ROWS: usize = 512;
@@ -98,6 +103,15 @@ impl Reasons {
     }
 }
 
+/// A receipt as far as it is looked at again.
+#[derive(Deserialize)]
+struct Receipt<'a> {
+    #[serde(borrow)]
+    logs: Option<&'a RawValue>,
+    #[serde(borrow, rename = "l1Fee")]
+    below: Option<Cow<'a, str>>,
+}
+
 /// A transaction and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
@@ -144,6 +158,28 @@ impl Transaction {
     #[must_use]
     pub fn key(&self) -> (u64, u32) {
         (self.block, self.index)
+    }
+
+    /// The logs that its receipt holds, with the times nodes wrote beside them or none (0); nothing where it holds none that can be
+    /// read.
+    #[must_use]
+    pub fn logs(&self) -> Option<Logs> {
+        let receipt: Receipt<'_> = serde_json::from_slice(&self.receipt).ok()?;
+        let mut logs = Logs::default();
+        parse_logs(receipt.logs?.get().as_bytes(), &mut logs).ok()?;
+        Some(logs)
+    }
+
+    /// What it cost its sender in fees, in wei: its gas, and on a rollup what it paid for the chain below. Nothing where the receipt
+    /// cannot be read or the number is beyond 128 bits.
+    #[must_use]
+    pub fn fees(&self) -> Option<u128> {
+        let gas = u128::from(self.gas_used).checked_mul(self.effective_gas_price)?;
+        let receipt: Receipt<'_> = serde_json::from_slice(&self.receipt).ok()?;
+        match receipt.below {
+            Some(below) => gas.checked_add(json::quantity_u128(&below)?),
+            None => Some(gas),
+        }
     }
 
     /// Takes over from another record of it what this one lacks.

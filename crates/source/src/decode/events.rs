@@ -7,6 +7,7 @@ use alloy_primitives::keccak256;
 use protocol::aave::log::{
     EModeList, Indexes, Liquidated, Listing, Setting, StableChange, Statement as Say, TokenBegun,
 };
+use protocol::auction::Said;
 use protocol::{Address, B256};
 
 use super::words::{Reject, Words};
@@ -22,15 +23,21 @@ pub(super) struct Row {
     words: usize,
     /// Whether one of them has any length.
     is_open: bool,
+    /// Whether those that are indexed need not be: releases of the contract differ.
+    is_loose: bool,
     read: Read,
 }
 
 const fn row(signature: &'static str, indexed: usize, words: usize, read: Read) -> Row {
-    Row { signature, indexed, words, is_open: false, read }
+    Row { signature, indexed, words, is_open: false, is_loose: false, read }
 }
 
 const fn open(signature: &'static str, indexed: usize, words: usize, read: Read) -> Row {
-    Row { signature, indexed, words, is_open: true, read }
+    Row { signature, indexed, words, is_open: true, is_loose: false, read }
+}
+
+const fn loose(signature: &'static str, indexed: usize, words: usize, read: Read) -> Row {
+    Row { signature, indexed, words, is_open: false, is_loose: true, read }
 }
 
 /// A change of a setting whose asset is the first argument.
@@ -284,6 +291,41 @@ const MARKET: [Row; 20] = [
     }),
 ];
 
+/// What is said around auctions. Of old, safes did not index the hash of what they carried out.
+const AUCTION: [Row; 10] = [
+    row("SecondaryRoundIdUpdated(uint32)", 1, 0, |w| said(Said::SecondaryRound { round: w.medium(0)? })),
+    row("PrimaryFeedUnlocked(uint32)", 1, 0, |w| said(Said::Unlocked { round: w.medium(0)? })),
+    row("NewRound(uint256,address,uint256)", 2, 1, |w| {
+        said(Said::RoundBegun { round: w.medium(0)?, by: w.address(1)?, observed_at: w.medium(2)? })
+    }),
+    row("CutoffTimeSet(uint32)", 0, 1, |w| said(Said::CutoffSet { seconds: w.medium(0)? })),
+    row("MaxSyncIterationsSet(uint32)", 0, 1, |w| said(Said::ReachSet { rounds: w.medium(0)? })),
+    row("SafeReceived(address,uint256)", 1, 1, |w| said(Said::Received { from: w.address(0)?, wei: w.wide(1)? })),
+    loose("ExecutionSuccess(bytes32,uint256)", 1, 1, |w| {
+        said(Said::Executed { transaction: w.hash(0)?, refund: w.wide(1)? })
+    }),
+    row("OevAllocated(address,address,address,uint256,uint256,uint256,uint256)", 3, 4, |w| {
+        let [bid, auctioneer, builder, kept] = [w.wide(3)?, w.wide(4)?, w.wide(5)?, w.wide(6)?];
+        // Both others get their parts.
+        let (_, _, protocol) = (w.address(0)?, w.address(1)?, w.address(2)?);
+        said(Said::Allocated { protocol, bid, auctioneer, builder, kept })
+    }),
+    row("SolverTxResult(address,address,address,address,uint256,bool,bool,uint256)", 3, 5, |w| {
+        // Who is called to solve comes first, and who signed for it second.
+        let (_, solver, control, token) = (w.address(0)?, w.address(1)?, w.address(2)?, w.address(3)?);
+        let (bid, executed, succeeded, _) = (w.wide(4)?, w.flag(5)?, w.flag(6)?, w.uint(7)?);
+        said(Said::Solved { solver, control, token, bid, executed, succeeded })
+    }),
+    row("MetacallResult(address,address,bool,uint256,uint256)", 2, 3, |w| {
+        let (bundler, user, succeeded) = (w.address(0)?, w.address(1)?, w.flag(2)?);
+        said(Said::Settled { bundler, user, succeeded, paid: w.wide(3)?, surcharge: w.wide(4)? })
+    }),
+];
+
+fn said(said: Said) -> Result<Say, Reject> {
+    Ok(Say::Auction(Box::new(said)))
+}
+
 fn member(w: &Words<'_>, list: EModeList) -> Result<Say, Reject> {
     Ok(Say::EModeMember { asset: w.address(0)?, category: w.byte(1)?, list, on: w.flag(2)? })
 }
@@ -308,7 +350,7 @@ pub(super) struct Table {
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut slots = vec![None; SLOTS];
-    for row in TOKENS.iter().chain(&POOL).chain(&SETTINGS).chain(&MARKET) {
+    for row in TOKENS.iter().chain(&POOL).chain(&SETTINGS).chain(&MARKET).chain(&AUCTION) {
         let name = keccak256(row.signature);
         let mut slot = first_slot(&name);
         while slots[slot].is_some() {
@@ -328,8 +370,14 @@ pub(super) fn table() -> &'static Table {
 }
 
 impl Table {
+    /// The names of what a market's own contracts and feeds say.
     pub(super) fn topics(&self) -> BTreeSet<B256> {
-        self.slots.iter().flatten().map(|(name, _)| *name).collect()
+        self.slots.iter().flatten().filter(|(_, row)| !row.is_around_auctions()).map(|(name, _)| *name).collect()
+    }
+
+    /// The names of what is said around auctions.
+    pub(super) fn auction_topics(&self) -> BTreeSet<B256> {
+        self.slots.iter().flatten().filter(|(_, row)| row.is_around_auctions()).map(|(name, _)| *name).collect()
     }
 
     /// The names of those whose signature begins so.
@@ -357,13 +405,16 @@ impl Table {
 }
 
 impl Row {
+    fn is_around_auctions(&self) -> bool {
+        AUCTION.iter().any(|row| row.signature == self.signature)
+    }
+
     /// The arguments of a log of this event, if it has its shape.
     #[inline]
     pub(super) fn arguments<'a>(&self, indexed: &'a [B256], data: &'a [u8]) -> Result<Words<'a>, Reject> {
-        if indexed.len() != self.indexed {
-            return Err(Reject::Topics { found: indexed.len(), expected: self.indexed });
-        }
-        let expected = 32 * self.words;
+        let plain = self.indexed.checked_sub(indexed.len()).filter(|plain| *plain == 0 || self.is_loose);
+        let plain = plain.ok_or(Reject::Topics { found: indexed.len(), expected: self.indexed })?;
+        let expected = 32 * (self.words + plain);
         let fits = if self.is_open { data.len() >= expected } else { data.len() == expected };
         if !fits {
             return Err(Reject::Length { found: data.len(), expected });

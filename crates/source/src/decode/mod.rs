@@ -24,17 +24,32 @@ use crate::log::Log;
 pub use words::Reject;
 use words::Words;
 
-/// The first topics of every event that is read: what a filter asks for.
+/// The first topics of every event that a market's own contracts and feeds write and that is read: what a filter asks of them.
 #[must_use]
 pub fn topics() -> BTreeSet<B256> {
     events::table().topics()
 }
 
-/// Those of them that tell which oracle and which source stand behind a price, and what feeds answered. Chainlink's aggregators say each answer twice; `NewTransmission`
+/// The first topics of what is read around auctions: what a filter asks of dual aggregators, safes and settlement contracts. When
+/// a round was observed stands in `NewRound`; `NewTransmission` has it too and is thirty times as long.
+#[must_use]
+pub fn auction_topics() -> BTreeSet<B256> {
+    events::table().auction_topics()
+}
+
+/// Those of them that tell which oracle and which source stand behind a price, and what feeds answered and when it is seen. Chainlink's aggregators say each answer twice; `NewTransmission`
 /// has nothing more of a price and is ten times as long, so it is not read.
 #[must_use]
 pub fn price_topics() -> BTreeSet<B256> {
-    events::table().named(&["PriceOracleUpdated(", "AssetSourceUpdated(", "BaseCurrencySet(", "AnswerUpdated("])
+    events::table().named(&[
+        "PriceOracleUpdated(",
+        "AssetSourceUpdated(",
+        "BaseCurrencySet(",
+        "AnswerUpdated(",
+        "SecondaryRoundIdUpdated(",
+        "CutoffTimeSet(",
+        "MaxSyncIterationsSet(",
+    ])
 }
 
 /// Whether a log is by its name one in which an oracle tells the source of an asset's prices.

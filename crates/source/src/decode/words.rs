@@ -100,6 +100,13 @@ impl<'a> Words<'a> {
         u64::try_from(number).map_err(|_| Reject::Range { place, holds: "a number below 2^64" })
     }
 
+    /// An integer below 2^32: rounds of feeds and their times.
+    #[inline]
+    pub fn medium(&self, place: usize) -> Read<u32> {
+        let number = self.wide(place)?;
+        u32::try_from(number).map_err(|_| Reject::Range { place, holds: "a number below 2^32" })
+    }
+
     /// An integer below 2^16: basis points.
     #[inline]
     pub fn short(&self, place: usize) -> Read<u16> {

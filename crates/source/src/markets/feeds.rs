@@ -101,6 +101,25 @@ impl Getter {
         (Self::Source, abi::sourceCall::SELECTOR),
     ];
 
+    /// The call that asks by it.
+    #[must_use]
+    pub fn call(self) -> Vec<u8> {
+        if let Self::Phase(phase) = self {
+            return abi::phaseAggregatorsCall { phase }.abi_encode();
+        }
+        let plain = Self::PLAIN.iter().find(|(getter, _)| *getter == self);
+        plain.map_or_else(Vec::new, |(_, selector)| selector.to_vec())
+    }
+
+    /// The getter that a call asks by; none where it asks something else.
+    fn of_call(data: &[u8]) -> Option<Self> {
+        if let Ok(selector) = <[u8; 4]>::try_from(data) {
+            return Self::PLAIN.iter().find(|(_, known)| *known == selector).map(|(getter, _)| *getter);
+        }
+        let phase = abi::phaseAggregatorsCall::abi_decode(data).ok()?.phase;
+        Some(Self::Phase(phase))
+    }
+
     /// Whether what it names is read for a rate, not for a price: such a rate can move with no log at all.
     const fn reads_a_rate(self) -> bool {
         match self {
@@ -168,6 +187,36 @@ impl Feeds {
     /// Adds what another walk found.
     pub fn extend(&mut self, other: Self) {
         self.feeds.extend(other.feeds);
+    }
+
+    /// Who reads whom, and by which getter that was found.
+    pub fn edges(&self) -> impl Iterator<Item = (Address, Getter, Address)> {
+        let of = |(address, feed): (&Address, &Feed)| {
+            let address = *address;
+            feed.reads.clone().into_iter().map(move |(getter, read)| (address, getter, read))
+        };
+        self.feeds.iter().flat_map(of)
+    }
+
+    /// The same from answers to such calls: who was asked, what, and what he answered, the last word coming last.
+    #[must_use]
+    pub fn of_answers<'a>(answers: impl Iterator<Item = (Address, &'a [u8], &'a [u8])>) -> Self {
+        let mut found: BTreeMap<Address, BTreeMap<Getter, Address>> = BTreeMap::new();
+        for (asked, call, answer) in answers {
+            let Some(getter) = Getter::of_call(call) else { continue };
+            let Some(read) = words::address(answer).filter(|read| !read.is_zero() && *read != asked) else { continue };
+            found.entry(read).or_default();
+            found.entry(asked).or_default().insert(getter, read);
+        }
+        let feed = |reads: BTreeMap<Getter, Address>| Feed { reads: reads.into_iter().collect(), is_unasked: false };
+        Self { feeds: found.into_iter().map(|(address, reads)| (address, feed(reads))).collect() }
+    }
+
+    /// The contracts that proxies name as their aggregators.
+    #[must_use]
+    pub fn aggregators(&self) -> BTreeSet<Address> {
+        let is_one = |getter: Getter| matches!(getter, Getter::Aggregator | Getter::Phase(_));
+        self.edges().filter(|(_, getter, _)| is_one(*getter)).map(|(.., read)| read).collect()
     }
 
     /// What a contract gave away, if the walk came to it.

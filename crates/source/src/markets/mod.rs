@@ -3,11 +3,13 @@
 //! * the registry ([`Markets`]): Aave's production markets, embedded, and whatever a file of the user's adds or changes;
 //! * [`discover`]: everything about a market from its addresses provider alone;
 //! * [`feeds`]: which contracts' logs tell that a price may have moved;
+//! * [`auctions`]: where auctions for liquidations are settled and what they bring is collected;
 //! * [`estimate`]: what a first sync will cost.
 //!
 //! The registry is a convenience, not a truth: its addresses are where to begin, its other figures are checked against
 //! the chain by whoever relies on them.
 
+pub mod auctions;
 pub mod chain;
 pub mod discover;
 pub mod estimate;

@@ -11,7 +11,7 @@ use crate::archive::coverage::Job;
 use crate::archive::logs::{LogsFile, ORIGIN_NOTE, end_note};
 use crate::log::Logs;
 use crate::rpc::{HyperSync, LogRange};
-use crate::{Error, Result, decode};
+use crate::{Error, Result};
 
 /// A file is finished after this many logs, so that little is lost when the program is killed.
 const LOGS_PER_FILE: u64 = 250_000;
@@ -78,10 +78,9 @@ impl Syncer<'_> {
     /// # Errors
     /// No endpoint answers as it should, or the disk refuses. What was finished before is kept.
     pub async fn backfill(&mut self, to: u64, report: &mut (dyn FnMut(Step) + Send)) -> Result<Backfilled> {
-        let topics = decode::topics();
         let mut logs = 0;
         loop {
-            let jobs = self.coverage.missing(&self.watch.wanted(), &topics, to);
+            let jobs = self.watch.missing(&self.coverage, to);
             if jobs.is_empty() {
                 return Ok(Backfilled::Complete { logs });
             }

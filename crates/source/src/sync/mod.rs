@@ -209,6 +209,28 @@ impl<'a> Syncer<'a> {
         }
     }
 
+    /// Adds contracts that somebody named, such as safes, of which is read what they say around auctions, from the market's first
+    /// block on.
+    pub fn add_auctions(&mut self, contracts: impl IntoIterator<Item = Address>) {
+        let first = self.watch.first_block();
+        for address in contracts.into_iter().filter(|address| !address.is_zero()) {
+            self.watch.add_auction(address, first);
+        }
+    }
+
+    /// The same for dual aggregators that were found on the chain: from the market's first block where none was ever read, else from
+    /// where everything that there was had been found.
+    pub fn add_duals(&mut self, aggregators: impl IntoIterator<Item = Address>) {
+        let topics = crate::decode::auction_topics();
+        let first = self.watch.first_block();
+        let is_first = topics.first().is_none_or(|topic| self.coverage.first_asked(None, topic).is_none());
+        for address in aggregators {
+            let asked = topics.first().and_then(|topic| self.coverage.first_asked(Some(&address), topic));
+            let since = if is_first { None } else { asked.or(self.found_to) };
+            self.watch.add_auction(address, since.unwrap_or(first).max(first));
+        }
+    }
+
     /// The blocks that are not final yet.
     #[must_use]
     pub fn tail(&self) -> &Tail {
@@ -218,7 +240,7 @@ impl<'a> Syncer<'a> {
     /// The last block up to which every log of every watched contract is in a finished file.
     #[must_use]
     pub fn complete_to(&self, to: u64) -> Option<u64> {
-        self.coverage.complete_to(&self.watch.wanted(), &crate::decode::topics(), to)
+        self.watch.complete_to(&self.coverage, to)
     }
 
     /// Whether it was told to stop.

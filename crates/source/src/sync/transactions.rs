@@ -38,6 +38,8 @@ pub struct WantedBlock {
     pub oracle_updates: BTreeSet<B256>,
     /// Who liquidated, as the pool says; what they and the senders of their transactions pay matters.
     pub liquidators: BTreeSet<Address>,
+    /// Who collects what is bid for liquidations: whoever pays them matters.
+    pub safes: BTreeSet<Address>,
 }
 
 /// What became of asking for transactions.
@@ -242,7 +244,9 @@ fn choose(shown: &mut Vec<Shown>, wanted: &WantedBlock, fee_recipient: Address) 
     // Who makes a block passes on what was paid for a place in it.
     payers.insert(fee_recipient);
     for Shown { transaction, .. } in shown.iter_mut() {
-        let is_between = payers.contains(&transaction.from) || transaction.to == Some(fee_recipient);
+        let is_between = payers.contains(&transaction.from)
+            || transaction.to == Some(fee_recipient)
+            || transaction.to.is_some_and(|to| wanted.safes.contains(&to));
         transaction.why = Reasons {
             liquidation: wanted.liquidations.contains(&transaction.hash),
             oracle_update: wanted.oracle_updates.contains(&transaction.hash),
@@ -301,6 +305,7 @@ mod tests {
             liquidations: [hash(2)].into(),
             oracle_updates: [hash(1)].into(),
             liquidators: [Address::repeat_byte(0x70)].into(),
+            safes: [Address::repeat_byte(0x5a)].into(),
         }
     }
 
@@ -320,15 +325,17 @@ mod tests {
             shown(3, 0x60, Some(0x99), 4),
             shown(4, 0xee, Some(0x99), 4),
             shown(5, 0x33, Some(0xee), 4),
-            shown(6, 0x33, Some(0xee), 0),
-            shown(7, 0x33, Some(0x34), 4),
-            shown(8, 0x33, None, 4),
+            shown(6, 0x33, Some(0x5a), 4),
+            shown(7, 0x33, Some(0xee), 0),
+            shown(8, 0x33, Some(0x34), 4),
+            shown(9, 0x33, None, 4),
+            shown(10, 0x33, Some(0x5a), 0),
         ];
         let found = read_block(&block(&all), &wanted()).ok().unwrap();
         let why: Vec<(u32, String)> =
             found.iter().map(|shown| (shown.transaction.index, shown.transaction.why.words())).collect();
-        let words = ["oracle_update", "liquidation", "payment", "payment", "payment"];
-        assert_eq!(why, (1..=5).zip(words.map(str::to_owned)).collect::<Vec<_>>());
+        let words = ["oracle_update", "liquidation", "payment", "payment", "payment", "payment"];
+        assert_eq!(why, (1..=6).zip(words.map(str::to_owned)).collect::<Vec<_>>());
         let first = &found[0].transaction;
         assert_eq!(
             (first.time, first.base_fee, first.kind, first.fee_recipient),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::Address;
 use protocol::aave::log::Statement;
 
+use crate::archive::coverage::{Coverage, Job};
 use crate::decode;
 use crate::log::{Filter, Log};
 
@@ -15,6 +16,8 @@ pub struct Watch {
     configurator: Address,
     first_block: u64,
     wanted: BTreeMap<Address, u64>,
+    /// Dual aggregators, safes and settlement contracts, whose own words around auctions are read besides.
+    around_auctions: BTreeMap<Address, u64>,
     oracles: BTreeSet<Address>,
     /// Where whoever may be an oracle says that it gets its prices, by who says so and what it names, each with the first block whose
     /// log does. An oracle is set up before it is appointed, and whoever never is one is not asked about.
@@ -28,7 +31,8 @@ impl Watch {
         let known = [provider, pool, configurator].into_iter().chain(oracles.iter().copied());
         let wanted = known.filter(|address| !address.is_zero()).map(|address| (address, first_block)).collect();
         let (oracles, named) = (oracles.iter().copied().collect(), BTreeMap::new());
-        Self { provider, configurator, first_block, wanted, oracles, named }
+        let around_auctions = BTreeMap::new();
+        Self { provider, configurator, first_block, wanted, around_auctions, oracles, named }
     }
 
     /// Learns of the contracts that a log names. Returns whether any of them was new.
@@ -98,10 +102,49 @@ impl Watch {
         self.wanted.iter().map(|(address, from)| (*address, *from)).collect()
     }
 
+    /// Adds a contract of which is read what it says around auctions. Returns whether it was new, or is now wanted from an earlier
+    /// block.
+    pub fn add_auction(&mut self, address: Address, from: u64) -> bool {
+        let known = self.around_auctions.entry(address).or_insert(u64::MAX);
+        let is_new = from < *known;
+        *known = from.min(*known);
+        is_new
+    }
+
+    /// Every contract of which is read what it says around auctions, and its first block.
+    #[must_use]
+    pub fn wanted_around_auctions(&self) -> Vec<(Address, u64)> {
+        self.around_auctions.iter().map(|(address, from)| (*address, *from)).collect()
+    }
+
+    /// What is still to be read up to a block, in order.
+    #[must_use]
+    pub fn missing(&self, coverage: &Coverage, to: u64) -> Vec<Job> {
+        let mut jobs = coverage.missing(&self.wanted(), &decode::topics(), to);
+        jobs.extend(coverage.missing(&self.wanted_around_auctions(), &decode::auction_topics(), to));
+        jobs.sort_by_key(|job| (job.from, job.to));
+        jobs
+    }
+
+    /// The last block up to which every log of every contract is held; none where not even the first block is.
+    #[must_use]
+    pub fn complete_to(&self, coverage: &Coverage, to: u64) -> Option<u64> {
+        let own = coverage.complete_to(&self.wanted(), &decode::topics(), to)?;
+        match self.wanted_around_auctions().as_slice() {
+            [] => Some(own),
+            wanted => Some(own.min(coverage.complete_to(wanted, &decode::auction_topics(), to)?)),
+        }
+    }
+
     /// What to ask for at the head of the chain: everything.
     #[must_use]
     pub fn filter(&self) -> Filter {
-        Filter { addresses: self.wanted.keys().copied().collect(), topics: decode::topics() }
+        let mut filter = Filter { addresses: self.wanted.keys().copied().collect(), topics: decode::topics() };
+        if !self.around_auctions.is_empty() {
+            filter.addresses.extend(self.around_auctions.keys());
+            filter.topics.extend(decode::auction_topics());
+        }
+        filter
     }
 
     /// The market's first block.

@@ -119,6 +119,7 @@ fn as_sync(args: &args::ImportLogs) -> args::Sync {
         finality: args.finality,
         hypersync: None,
         markets: args.markets.clone(),
+        svr: None,
         prices: Sampling::Liquidations,
         oracle_updates: args::OracleUpdates::None,
         nodes: args.nodes.clone(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::standing::Standing;
 use source::archive::definition::Definition;
 use source::archive::prices::KnownBy;
+use source::archive::recaptured::{self, Recaptured};
 use source::archive::synced::{self, Label, Synced};
 use source::archive::{Archive, MarketName, Table as ArchiveTable, Writer};
 use source::sync::Syncer;
@@ -12,7 +13,7 @@ use source::sync::transactions::WantedBlock;
 
 use super::say;
 use crate::args;
-use crate::market::{Folder, complete_to, definition, prices};
+use crate::market::{Folder, complete_to, definition, prices, recapture};
 use crate::output::{self, Destination, Format};
 use crate::table::{Report, Table, Unit, Value};
 use crate::text;
@@ -51,6 +52,7 @@ pub(crate) fn run(archive: &Path, args: &args::Rebuild) -> anyhow::Result<()> {
         notes.extend(made.note);
         let priced = prices::rebuilt(&writer, &folder, to)?;
         notes.extend(priced.notes);
+        keep_recaptures(&writer, &mut folder, to)?;
         let observed = priced.rows.get(&KnownBy::Call).copied().unwrap_or(0);
         let all: u64 = priced.rows.values().sum();
         table.push(vec![
@@ -162,6 +164,30 @@ async fn bring(
     if has_new && held.as_ref().and_then(synced::made_to).is_none_or(|held| held <= to) {
         make(syncer.writer(), folder, to)?;
     }
+    Ok(())
+}
+
+/// Makes the table of what became of bonuses up to a block up to which a market was folded, where auctions are held for them, unless the
+/// one on file reaches further. The same archive gives the same bytes.
+pub(crate) fn keep_recaptures(writer: &Writer, folder: &mut Folder, to: u64) -> anyhow::Result<()> {
+    let market = folder.market().clone();
+    let held = recaptured::file(writer.archive(), &market)?.and_then(|file| file.blocks());
+    if !folder.has_auctions() || held.is_some_and(|(_, held)| to < held) {
+        return Ok(());
+    }
+    let found = recapture::rows(folder, to)?;
+    let rows: Vec<Recaptured> = found.iter().flat_map(|found| &found.rows).map(recapture::kept).collect();
+    let strays = found.iter().flat_map(|found| &found.strays);
+    let wei = strays.clone().fold(0_u128, |sum, stray| sum.saturating_add(stray.wei));
+    let definition = folder.liquidations(to).1.definition;
+    let label = recaptured::Label {
+        chain: definition.chain,
+        from: definition.first_block.min(to),
+        to,
+        made_from: synced::state_of(writer.archive(), &market, to)?,
+        strays: (strays.count() as u64, wei),
+    };
+    recaptured::publish(writer, &market, &label, &rows)?;
     Ok(())
 }
 

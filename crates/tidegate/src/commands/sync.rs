@@ -15,6 +15,7 @@ use protocol::standing::Standing;
 use source::archive::definition::Definition;
 use source::archive::{Archive, MarketName, Writer};
 use source::decode::reads;
+use source::markets::auctions::Registry;
 use source::markets::feeds::{self, Feeds};
 use source::markets::{Finality, Markets, Network, discover};
 use source::rpc::{Answer, Call, Client, Header};
@@ -23,6 +24,7 @@ use source::sync::{Backfilled, HeadChange, Step, Syncer};
 use super::{Interrupted, rebuild, say};
 use crate::args;
 use crate::market::prices::{self, Pricing};
+use crate::market::recapture;
 use crate::market::taken::Updates;
 use crate::market::{Folder, own_contracts};
 use crate::output::{self, Destination, Format};
@@ -76,6 +78,10 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<(Report, bool)
             found
         }
     };
+    if let Some(file) = &args.svr {
+        // What somebody says himself is kept, so that the same holds without his file; what the registry says is looked up anew.
+        Registry::with_file(file)?.of(target.chain).save(&writer, &target.name)?;
+    }
     let stop = node::stop_on_interrupt();
     let (mut syncer, feeds) =
         open(client, &writer, &target.name, &definition, (last.number, Arc::clone(&stop))).await?;
@@ -88,6 +94,7 @@ async fn sync(folder: &Path, args: &args::Sync) -> anyhow::Result<(Report, bool)
         args::OracleUpdates::Near => Updates::Near,
         args::OracleUpdates::All => Updates::All,
     });
+    market.find_auctions().await?;
     let to = args.to_block.unwrap_or(last.number).min(last.number);
     let mut logs = catch_up(&mut market, to).await?;
     market.tell_prices(to).await?;
@@ -117,13 +124,30 @@ struct Market<'a> {
 }
 
 impl Market<'_> {
+    /// Has everything around auctions read that stands behind the prices known by now.
+    async fn find_auctions(&mut self) -> source::Result<()> {
+        recapture::find(&mut self.syncer, &mut self.folder, &self.pricing.feeds, self.final_block).await
+    }
+
     /// Brings what prices up to a block that was folded whole need, and makes their table.
     async fn tell_prices(&mut self, to: u64) -> anyhow::Result<()> {
         if self.folder.at().is_some_and(|at| to <= at) {
             self.pricing.read(&self.syncer, &mut self.folder, (to, to)).await?;
-            self.pricing.keep(self.syncer.writer(), &self.folder, to)?;
+            match recapture::bring(&self.syncer, &mut self.folder, to).await {
+                Err(error) if error.downcast_ref().is_some_and(is_of_a_node) => {
+                    say(&format!("note: what made some liquidations possible stays unknown: {error}"));
+                }
+                other => other?,
+            }
+            self.keep_tables(to)?;
         }
         Ok(())
+    }
+
+    /// Makes the tables that prices are needed for.
+    fn keep_tables(&mut self, to: u64) -> anyhow::Result<()> {
+        self.pricing.keep(self.syncer.writer(), &self.folder, to)?;
+        rebuild::keep_recaptures(self.syncer.writer(), &mut self.folder, to)
     }
 
     /// The same at the end of following, when it was told to stop: a node that does not answer is not waited for.
@@ -131,9 +155,14 @@ impl Market<'_> {
         self.pricing.is_closing = true;
         match tokio::time::timeout(LAST_WORD, self.tell_prices(to)).await {
             Ok(told) => told,
-            Err(_) => self.pricing.keep(self.syncer.writer(), &self.folder, to),
+            Err(_) => self.keep_tables(to),
         }
     }
+}
+
+/// Whether a node does not have or does not say what it was asked.
+fn is_of_a_node(error: &source::Error) -> bool {
+    matches!(error, source::Error::Node { .. } | source::Error::Pruned { .. })
 }
 
 /// What the archive knows of the market that was named, by whichever of its names.
@@ -290,7 +319,6 @@ async fn tokens(
 
 /// Reads what is missing up to a final block, folds it, and reads what the fold asks for. Returns the logs read.
 async fn catch_up(market: &mut Market<'_>, to: u64) -> anyhow::Result<u64> {
-    let Market { syncer, folder, pricing, final_block } = market;
     let bar = progress();
     let (mut before, mut read) = (0, 0);
     let is_complete = loop {
@@ -300,7 +328,7 @@ async fn catch_up(market: &mut Market<'_>, to: u64) -> anyhow::Result<u64> {
             bar.set_position(step.at - step.from + 1);
             bar.set_message(format!("block {}, {logs} logs, {} requests", step.at, step.requests));
         };
-        let done = syncer.backfill(to, &mut report).await;
+        let done = market.syncer.backfill(to, &mut report).await;
         let done = done.inspect_err(|_| bar.finish_and_clear())?;
         let (Backfilled::Complete { logs } | Backfilled::Sources { logs } | Backfilled::Stopped { logs }) = done;
         read += logs;
@@ -308,10 +336,14 @@ async fn catch_up(market: &mut Market<'_>, to: u64) -> anyhow::Result<u64> {
         match done {
             Backfilled::Complete { .. } => break true,
             Backfilled::Stopped { .. } => break false,
-            Backfilled::Sources { .. } => prices::walk(syncer, &mut pricing.feeds, *final_block).await?,
+            Backfilled::Sources { .. } => {
+                prices::walk(&mut market.syncer, &mut market.pricing.feeds, market.final_block).await?;
+                market.find_auctions().await?;
+            }
         }
     };
     bar.finish_and_clear();
+    let Market { syncer, folder, .. } = market;
     if is_complete {
         syncer.end_at(to).await?;
         folder.advance(syncer, to).await?;
@@ -386,9 +418,13 @@ async fn look(market: &mut Market<'_>, head: &mut Head<'_>) -> anyhow::Result<He
         market.syncer.add_found(found.contracts, last.number);
         market.syncer.walked(found.sources);
         market.pricing.feeds.extend(found.feeds);
+        market.find_auctions().await?;
         head.looked_at = last.time;
     }
-    prices::walk(&mut market.syncer, &mut market.pricing.feeds, market.final_block).await?;
+    if !market.syncer.unwalked(market.final_block).is_empty() {
+        prices::walk(&mut market.syncer, &mut market.pricing.feeds, market.final_block).await?;
+        market.find_auctions().await?;
+    }
     // Where the tail holds the final block, it becomes files; else files are read.
     let leads = market.syncer.tail().block(last.number).is_some_and(|block| block.hash == last.hash);
     if !leads && market.folder.at().is_none_or(|at| at < last.number) {

@@ -12,7 +12,7 @@ mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::prices::{By, Prices, Tick, Wiring};
+use engine::prices::{By, Checks, Prices, Tick, Wiring};
 use protocol::Address;
 use protocol::time::{SECOND_US, TimeUs};
 use source::archive::definition::Definition;
@@ -20,6 +20,7 @@ use source::archive::prices::{self, KnownBy, Label, Making, Row};
 use source::archive::reads::{Answer, ReadKey, Reads};
 use source::archive::{Archive, MarketName, Writer, synced};
 use source::decode::reads;
+use source::markets::auctions::Auctions;
 use source::markets::feeds::{self, Feeds};
 use source::sync::Syncer;
 
@@ -41,6 +42,7 @@ struct Looked<'a> {
     definition: &'a Definition,
     survey: &'a Survey,
     reads: &'a Reads,
+    auctions: &'a Auctions,
 }
 
 /// What became of a table.
@@ -80,14 +82,17 @@ impl Looked<'_> {
 
     /// The wiring that answers tell, less the sources whose prices calls contradict or never confirmed.
     fn confirmed(&self, to: u64, notes: &mut Vec<String>) -> anyhow::Result<Wiring> {
-        let mut wiring = Known::of(self.reads).wiring(&self.survey.spans);
-        let mut told: BTreeSet<Address> = BTreeSet::new();
-        let prices = self.fold(wiring.clone(), to, &mut |tick| {
-            let by_feed = tick.price.is_some_and(|(_, by)| by == By::Feed);
-            told.extend(tick.source.filter(|_| by_feed));
-        })?;
-        for source in told {
-            let checks = prices.checks().get(&source).copied().unwrap_or_default();
+        let known = Known::of(self.reads);
+        let mut wiring = known.wiring(&self.survey.spans);
+        known.duals().for_each(|dual| wiring.add_dual(dual, self.auctions.cutoff_seconds(dual)));
+        let mut checked = self.checked(&wiring, to)?;
+        let contradicted = checked.iter().filter(|(_, checks)| checks.different > 0);
+        let turned: Vec<Address> =
+            contradicted.map(|(source, _)| *source).filter(|source| wiring.turn_to_standard(*source)).collect();
+        if !turned.is_empty() {
+            checked = self.checked(&wiring, to)?;
+        }
+        for (source, checks) in checked {
             if checks.different > 0 {
                 notes.push(format!(
                     "{source} seems to hand on a feed's answers and answered otherwise in {} of {} calls: its prices are those of calls alone.",
@@ -104,6 +109,17 @@ impl Looked<'_> {
             }
         }
         Ok(wiring)
+    }
+
+    /// The sources whose prices logs tell so, and how often calls said the same.
+    fn checked(&self, wiring: &Wiring, to: u64) -> anyhow::Result<BTreeMap<Address, Checks>> {
+        let mut told: BTreeSet<Address> = BTreeSet::new();
+        let prices = self.fold(wiring.clone(), to, &mut |tick| {
+            let by_feed = tick.price.is_some_and(|(_, by)| by == By::Feed);
+            told.extend(tick.source.filter(|_| by_feed));
+        })?;
+        let checks = |source: Address| (source, prices.checks().get(&source).copied().unwrap_or_default());
+        Ok(told.into_iter().map(checks).collect())
     }
 }
 
@@ -286,8 +302,8 @@ impl Pricing {
     }
 
     fn looked<'a>(&'a self, archive: &'a Archive, folder: &'a Folder) -> Looked<'a> {
-        let Folder { market, definition, reads, .. } = folder;
-        Looked { archive, market, definition, survey: &self.survey, reads }
+        let Folder { market, definition, reads, auctions, .. } = folder;
+        Looked { archive, market, definition, survey: &self.survey, reads, auctions }
     }
 
     /// Makes the table up to a block, unless the one on file reaches further.
@@ -305,8 +321,23 @@ impl Pricing {
 
 /// Makes a market's table from what the archive holds of it.
 pub(crate) fn rebuilt(writer: &Writer, folder: &Folder, to: u64) -> anyhow::Result<Made> {
-    let (archive, Folder { market, definition, reads, .. }) = (writer.archive(), folder);
+    let (archive, Folder { market, definition, reads, auctions, .. }) = (writer.archive(), folder);
     let mut survey = Survey::new(definition);
     survey.advance(archive, market, to)?;
-    make(writer, &Looked { archive, market, definition, survey: &survey, reads }, to)
+    make(writer, &Looked { archive, market, definition, survey: &survey, reads, auctions }, to)
+}
+
+/// The dual aggregators, as they said themselves when they were asked.
+pub(crate) fn duals(reads: &Reads) -> BTreeSet<Address> {
+    Known::of(reads).duals().collect()
+}
+
+/// How a folded market's sources are wired as far as calls confirm it, and the sources its oracles had.
+pub(crate) fn wiring(folder: &Folder, to: u64) -> anyhow::Result<(Wiring, BTreeSet<Address>)> {
+    let Folder { archive, market, definition, reads, auctions, .. } = folder;
+    let mut survey = Survey::new(definition);
+    survey.advance(archive, market, to)?;
+    let wiring =
+        Looked { archive, market, definition, survey: &survey, reads, auctions }.confirmed(to, &mut Vec::new())?;
+    Ok((wiring, survey.spans.iter().map(|span| span.source).collect()))
 }

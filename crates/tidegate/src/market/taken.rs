@@ -6,6 +6,7 @@ use std::sync::Arc;
 use engine::book::View;
 use engine::book::seized::{Seizure, seizures};
 use protocol::aave::Revision;
+use protocol::aave::config::ReserveId;
 use protocol::aave::liquidation::LiquidationTerms;
 use protocol::aave::log::Statement;
 use protocol::aave::revision::Scaling;
@@ -26,8 +27,12 @@ pub(crate) struct Taken {
     pub time: u64,
     /// Its transaction.
     pub transaction: B256,
+    /// The place of its transaction in the block.
+    pub transaction_index: u32,
     /// The place of its log in the block.
     pub log_index: u64,
+    /// The assets that the account held or owed right after it.
+    pub held: Vec<Address>,
     /// What was taken.
     pub seizure: Seizure,
     /// The pool's code.
@@ -98,6 +103,8 @@ pub(crate) struct Collector {
     /// The last block with liquidations.
     last: Option<u64>,
     remembered: Updates,
+    /// Who collects what is bid for liquidations.
+    safes: BTreeSet<Address>,
     /// Updates of feeds, by block.
     updates: BTreeMap<u64, Updated>,
     /// The last updates that were not near a liquidation; the next block may have one.
@@ -140,7 +147,8 @@ impl Collector {
                 self.events.push(event.clone());
                 let view = view();
                 if let Some(seizure) = seizures(&view, &self.events).pop() {
-                    self.open.extend(taken(&view, seizure, event.at.index, place, fallback_oracle));
+                    let at = (entry.transaction, event.at.index);
+                    self.open.extend(taken(&view, seizure, at, place, fallback_oracle));
                 }
             }
             _ => {}
@@ -178,16 +186,23 @@ impl Collector {
         self.remembered = updates;
     }
 
+    /// Whoever pays one of these in a block with a liquidation matters.
+    pub(super) fn collect(&mut self, safes: BTreeSet<Address>) {
+        self.safes = safes;
+    }
+
     /// The blocks with liquidations and remembered updates, up to one that was folded whole, with the transactions in them that
     /// matter.
     pub(super) fn wanted_blocks(&mut self, to: u64) -> Vec<WantedBlock> {
         let mut blocks: BTreeMap<u64, WantedBlock> = BTreeMap::new();
+        let safes = self.safes.clone();
         let empty = |block, block_hash| WantedBlock {
             block,
             block_hash,
             liquidations: BTreeSet::new(),
             oracle_updates: BTreeSet::new(),
             liquidators: BTreeSet::new(),
+            safes: safes.clone(),
         };
         for one in self.up_to(to) {
             let block = blocks.entry(one.block).or_insert_with(|| empty(one.block, one.block_hash));
@@ -211,11 +226,20 @@ impl Collector {
     }
 }
 
-fn taken(view: &View, seizure: Seizure, log_index: u64, place: &Place, fallback_oracle: Address) -> Option<Taken> {
+fn taken(
+    view: &View,
+    seizure: Seizure,
+    (transaction_index, log_index): (u32, u64),
+    place: &Place,
+    fallback_oracle: Address,
+) -> Option<Taken> {
     let revision = view.revision()?;
     let listed = view.listed().get(usize::from(seizure.collateral.0))?;
     let person = view.accounts.find(&seizure.call.user).and_then(|id| view.accounts.get(id));
-    let e_mode = person.map_or(0, |person| person.e_mode);
+    let e_mode = person.as_ref().map_or(0, |person| person.e_mode);
+    let asset = |id: ReserveId| Some(view.listed().get(usize::from(id.0))?.contracts.asset);
+    let held =
+        person.iter().flat_map(|person| View::account(person).flags.reserves().filter_map(asset).collect::<Vec<_>>());
     let terms = LiquidationTerms::of(revision, view.e_modes(), e_mode, seizure.collateral, &listed.config);
     let category_source = |category: Option<u8>| category.and_then(|id| view.e_mode_sources().get(&id).copied());
     let oracle = view.oracle();
@@ -225,7 +249,9 @@ fn taken(view: &View, seizure: Seizure, log_index: u64, place: &Place, fallback_
         block_hash: place.block_hash,
         time: place.time,
         transaction: place.transaction,
+        transaction_index,
         log_index,
+        held: held.collect(),
         revision,
         scaling: listed.supply_runs.rules().scaling,
         terms,

@@ -43,6 +43,8 @@ pub(crate) struct Assets {
     decimals: BTreeMap<Address, u8>,
     /// In a market that does not count in dollars: the asset that is taken for one, and what it is called.
     dollar: Option<(Address, String)>,
+    /// The token that stands for the chain's native one, where auctions are paid in that.
+    pub(super) native: Option<Address>,
 }
 
 impl Assets {
@@ -91,7 +93,8 @@ pub(crate) fn price_keys(taken: &[Taken], assets: &Assets) -> Vec<ReadKey> {
     for one in taken {
         let call = &one.seizure.call;
         let sides = [Some(call.collateral), Some(call.debt)].into_iter().chain(one.category_sources).flatten();
-        for asset in sides {
+        // What made the account liquidatable may be the price of anything it held.
+        for asset in sides.chain(one.held.iter().copied()) {
             keys.push(price_key(one.oracle, asset, one.block));
             keys.extend(one.block.checked_sub(1).map(|before| price_key(one.oracle, asset, before)));
         }
@@ -100,6 +103,7 @@ pub(crate) fn price_keys(taken: &[Taken], assets: &Assets) -> Vec<ReadKey> {
             keys.extend(one.block.checked_sub(1).map(|before| price_key(one.oracle, *asset, before)));
         }
         keys.extend(assets.dollar.as_ref().map(|(asset, _)| price_key(one.oracle, *asset, one.block)));
+        keys.extend(assets.native.map(|asset| price_key(one.oracle, asset, one.block)));
     }
     keys.sort_unstable();
     keys.dedup();
@@ -146,7 +150,7 @@ fn around(one: &Taken, asset: Address, known: &Reads) -> [Option<U256>; 2] {
     [before, price(known, one.oracle, asset, one.block)]
 }
 
-fn price(known: &Reads, oracle: Address, asset: Address, block: u64) -> Option<U256> {
+pub(super) fn price(known: &Reads, oracle: Address, asset: Address, block: u64) -> Option<U256> {
     match known.get(&price_key(oracle, asset, block))? {
         Answer::Returned(bytes) => reads::number(bytes).ok().filter(|price| !price.is_zero()),
         Answer::Reverted(_) => None,
@@ -340,6 +344,8 @@ mod tests {
             block_hash: B256::ZERO,
             time: 1,
             transaction: B256::ZERO,
+            transaction_index: 0,
+            held: Vec::new(),
             log_index: 50,
             seizure: Seizure {
                 call: Liquidated {
@@ -435,7 +441,7 @@ mod tests {
 
     fn row(one: &Taken, known: &Reads) -> Synced {
         let decimals = [(COLLATERAL, 2), (DEBT, 6), (OTHER, 0)].into();
-        let assets = Assets { decimals, dollar: None };
+        let assets = Assets { decimals, dollar: None, native: None };
         Values { definition: &definition(), reads: known, assets }.row("m", one)
     }
 

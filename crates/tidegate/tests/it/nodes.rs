@@ -465,7 +465,7 @@ fn an_interrupted_sync_keeps_what_it_read_and_a_second_interrupt_ends_it_at_once
     let bed = Bed::new();
     let archive = bed.archive();
     let more = ["--finality", "0", "--from-block", "0"];
-    let learns = [&more[..], &["--max-requests", "460"]].concat();
+    let learns = [&more[..], &["--max-requests", "500"]].concat();
     refused(&run(&archive, &words(&provider, &[&slow], &learns)), "a budget", &["requests were made", "go on later"]);
     let stall = proxy.add_to(Fault::Stall(Duration::from_millis(400)), When::Always, Some("eth_getLogs"));
     let work = AtWork::start(&archive, &words(&provider, &[&slow], &more));

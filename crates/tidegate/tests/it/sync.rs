@@ -7,6 +7,7 @@ mod killed;
 mod omissions;
 mod place;
 mod prices;
+mod recapture;
 mod reorganised;
 
 use differential::artifacts::Artifacts;

@@ -13,6 +13,7 @@ use source::archive::footer::TimeRange;
 use source::archive::{Archive, DatasetName, recaptures};
 
 use crate::args::SvrSource;
+use crate::market::recapture;
 
 /// Liquidations of one source, by time.
 #[derive(Debug, Clone, Default)]
@@ -97,10 +98,16 @@ fn dataset(archive: &Archive, source: &SvrSource) -> anyhow::Result<DatasetName>
 
 /// What chain logs tell of a synced market.
 fn of_market(archive: &Archive, dataset: &DatasetName) -> anyhow::Result<Rows> {
-    if archive.synced_market(dataset).is_some() {
-        bail!(
-            "{dataset} is a synced market, and who paid for its liquidations was not read from its chain; import a record of it with `tidegate import recaptures FILE`"
-        );
+    if let Some(market) = archive.synced_market(dataset) {
+        let Some(found) = recapture::of_market(archive, &market)? else {
+            bail!(
+                "{dataset} is a synced market, and behind none of its prices is a feed known that auctions are held for; \
+                 `tidegate sync --market {dataset}` asks, and `tidegate import recaptures FILE` takes somebody's record"
+            );
+        };
+        let strays = found.iter().flat_map(|found| found.strays.iter().cloned()).collect();
+        let ledger = found.into_iter().flat_map(|found| found.rows).collect();
+        return Ok(of_ledger(market.as_str(), ledger, strays));
     }
     let known: Vec<String> = archive.datasets()?.iter().map(ToString::to_string).collect();
     let known = if known.is_empty() {
@@ -165,8 +172,7 @@ fn imported(archive: &Archive, dataset: &DatasetName, range: &TimeRange) -> anyh
 }
 
 /// What chain logs tell, as rows of the ledger in order.
-#[cfg_attr(not(test), expect(dead_code, reason = "where rows of a synced market enter"))]
-pub(crate) fn of_ledger(name: &str, ledger: Vec<Row>, strays: Vec<Stray>) -> Rows {
+fn of_ledger(name: &str, ledger: Vec<Row>, strays: Vec<Stray>) -> Rows {
     let event = |row: Row| Event {
         record: Record::of(&row),
         transaction: Some(row.place.transaction),

@@ -56,7 +56,10 @@ fn held(subject: &Subject, from: u64, to: u64) -> source::Result<Logs> {
         if log.block > to {
             break;
         }
-        logs.push(&log);
+        // What is read around auctions is read of few contracts.
+        if subject.filter.takes(&log) {
+            logs.push(&log);
+        }
     }
     Ok(logs)
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::prices::{Stretch, Wiring};
+use engine::prices::{Sight, Stretch, Wiring};
 use protocol::{Address, U256};
 use source::archive::reads::{Answer, ReadKey, Reads};
 use source::decode::reads;
@@ -16,8 +16,7 @@ use crate::market::price_key;
 /// The longest name of a contract's type that is read.
 const LONGEST_TYPE: usize = 64;
 
-/// What Chainlink calls an aggregator whose answers two proxies see at different moments (SVR): what the oracle gets depends on
-/// the time of the block, so that no log tells it.
+/// What Chainlink calls an aggregator whose answers two proxies see at different moments (SVR), and whoever writes one after it.
 const DUAL: &str = "DualAggregator";
 
 /// What was answered about proxies, by who was asked.
@@ -47,7 +46,7 @@ impl<'a> Known<'a> {
                 known.phases.entry(key.target).or_default().insert(key.block, phase);
             } else if key.data == of_type {
                 let text = returned.and_then(|bytes| reads::text(bytes, LONGEST_TYPE));
-                known.types.insert(key.target, text.is_some_and(|text| text.starts_with(DUAL)));
+                known.types.insert(key.target, text.is_some_and(|text| text.contains(DUAL)));
             } else if let Some(argument) = key.data.strip_prefix(&aggregator[..])
                 && let (Some(phase), Some(word)) = (reads::number(argument).ok().and_then(small), number())
                 && !word.is_zero()
@@ -64,10 +63,15 @@ impl<'a> Known<'a> {
         phases.filter_map(|(block, phase)| Some((*block, (*phase)?))).collect()
     }
 
-    /// Who wrote a proxy's answers in a phase, if that is known and logs tell what was handed on.
-    pub(super) fn behind(&self, source: Address, phase: u16) -> Option<Address> {
+    /// Who wrote a proxy's answers in a phase, if that is known, and whether he shows them to two kinds of readers.
+    pub(super) fn behind(&self, source: Address, phase: u16) -> Option<(Address, bool)> {
         let aggregator = self.aggregators.get(&(source, phase)).copied()?;
-        (self.types.get(&aggregator) == Some(&false)).then_some(aggregator)
+        Some((aggregator, *self.types.get(&aggregator)?))
+    }
+
+    /// The aggregators that are dual.
+    pub(super) fn duals(&self) -> impl Iterator<Item = Address> {
+        self.types.iter().filter(|(_, is_dual)| **is_dual).map(|(aggregator, _)| *aggregator)
     }
 
     /// How sources are wired, as far as answers tell. Whoever is no proxy may be the aggregator itself; if he is not, he writes no
@@ -78,16 +82,18 @@ impl<'a> Known<'a> {
             let phases = self.of_proxy(source);
             if phases.is_empty() {
                 if self.phases.contains_key(&source) {
-                    wiring.wire(source, Stretch { from: 0, to: u64::MAX, aggregator: source });
+                    wiring.wire(source, Stretch { from: 0, to: u64::MAX, aggregator: source, sight: Sight::Plain });
                 }
                 continue;
             }
             for same in phases.chunk_by(|one, next| one.1 == next.1) {
                 let ((first, phase), (to, _)) = (same[0], same[same.len() - 1]);
-                if let Some(aggregator) = self.behind(source, phase) {
+                if let Some((aggregator, is_dual)) = self.behind(source, phase) {
                     // Phases begin with the first.
                     let from = if phase == 1 { 0 } else { first };
-                    wiring.wire(source, Stretch { from, to, aggregator });
+                    // Which proxy is the recapturing one, a dual aggregator does not say: a market reads that one, or calls show otherwise.
+                    let sight = if is_dual { Sight::Recapturing } else { Sight::Plain };
+                    wiring.wire(source, Stretch { from, to, aggregator, sight });
                 }
             }
         }
@@ -217,6 +223,7 @@ mod tests {
             from,
             to,
             aggregator: Address::from_word(U256::from(1000 + phase).into()),
+            sight: Sight::Plain,
         };
         let wiring = |stretches: &[Stretch]| {
             let mut wiring = Wiring::default();
@@ -240,7 +247,8 @@ mod tests {
         // A proxy that was in its third phase before anybody asked.
         let (_, told) = found(&[0, 1, 2], 16_000_000, to, "");
         assert_eq!(told, wiring(&[stretch(15_999_999, to, 3)]));
-        // What two proxies see at different moments is in no log.
-        assert_eq!(found(&[0], 16_000_000, to, "DualAggregator 1.0.0").1, Wiring::default());
+        // What two proxies see at different moments.
+        let dual = Stretch { sight: Sight::Recapturing, ..stretch(0, to, 1) };
+        assert_eq!(found(&[0], 16_000_000, to, "DualAggregator 1.0.0").1, wiring(&[dual]));
     }
 }

@@ -137,8 +137,10 @@ impl Above {
         let mut above = Self { spans: BTreeMap::new(), below: BTreeMap::new() };
         for span in &looked.survey.spans {
             let phases = known.of_proxy(span.source);
-            let is_told =
-                !phases.is_empty() && phases.iter().all(|(_, phase)| known.behind(span.source, *phase).is_some());
+            let is_told = !phases.is_empty()
+                && phases
+                    .iter()
+                    .all(|(_, phase)| known.behind(span.source, *phase).is_some_and(|(_, is_dual)| !is_dual));
             let below: Vec<Address> = feeds.below(span.source).into_iter().map(|(feed, _)| feed).collect();
             if is_told || below.len() < 2 {
                 continue;

@@ -18,14 +18,19 @@ const FINALITY: &str = "24";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program following a chain.
-struct Following {
+pub(super) struct Following {
     child: Child,
     says: std::sync::mpsc::Receiver<String>,
 }
 
 impl Following {
-    fn start(place: &Place) -> Self {
-        let mut command = place.command(&["--finality", FINALITY, "--follow"]);
+    pub(super) fn start(place: &Place) -> Self {
+        Self::with(place, &[])
+    }
+
+    pub(super) fn with(place: &Place, more: &[&str]) -> Self {
+        let args: Vec<&str> = ["--finality", FINALITY, "--follow"].into_iter().chain(more.iter().copied()).collect();
+        let mut command = place.command(&args);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut err = child.stderr.take().unwrap();
         let (sender, says) = std::sync::mpsc::channel();
@@ -43,7 +48,7 @@ impl Following {
     }
 
     /// Waits until it has taken a block; returns how many lines spoke of a reorganisation.
-    fn until(&mut self, block: u64) -> usize {
+    pub(super) fn until(&mut self, block: u64) -> usize {
         let (begin, mut undone, mut said) = (Instant::now(), 0, Vec::new());
         let wanted = format!("block {block}: ");
         while begin.elapsed() < PATIENCE {
@@ -62,7 +67,7 @@ impl Following {
     }
 
     /// Ends it as Ctrl-C does; it must end well.
-    fn stop(mut self) {
+    pub(super) fn stop(mut self) {
         let id = self.child.id().to_string();
         assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
         let status = self.child.wait().unwrap();
