@@ -13,7 +13,7 @@ pub(crate) use self::perps::{
     PerpSides, PerpSources, SyncCommand, SyncPerps, SyncWhat,
 };
 pub(crate) use self::svr::{
-    ImportRecaptures, Svr, SvrBacktest, SvrBy, SvrClaims, SvrEvents, SvrRates, SvrReport, SvrSource,
+    ImportRecaptures, Svr, SvrBacktest, SvrBy, SvrClaims, SvrEvents, SvrRates, SvrReport, SvrSource, SvrWaterfall,
 };
 pub(crate) use self::treasury::{
     StatementBy, StatementFormat, StatementKind, StatementPer, Treasury, TreasuryLedger, TreasuryPolicy,

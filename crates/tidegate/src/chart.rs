@@ -13,10 +13,16 @@ mod heat;
 mod nested;
 mod prices;
 mod raster;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod text;
 mod timeline;
+mod waterfall;
+
+pub(crate) use steps::{Kind, Step, Steps};
+#[cfg(test)]
+pub(crate) use tests::assert_texts_stand_apart;
 
 /// What stands on every chart besides its marks.
 #[derive(Debug, Clone, Default)]
@@ -183,6 +189,15 @@ pub(crate) struct Heat {
     pub price: Vec<Option<f64>>,
 }
 
+/// Where an amount goes, step by step: what it falls to as each takes his part, and what comes to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Waterfall {
+    /// The texts around the marks.
+    pub caption: Caption,
+    /// The steps, which add up.
+    pub steps: Steps,
+}
+
 /// A whole with two parts inside each other for each of some places, and a share on a second axis.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Nested {
@@ -220,6 +235,8 @@ pub(crate) enum Chart {
     PriceMap(PriceMap),
     /// How much lay at each price at each time.
     Heat(Heat),
+    /// Where an amount goes.
+    Waterfall(Waterfall),
     /// Wholes with their parts inside them.
     Nested(Nested),
 }
@@ -232,6 +249,7 @@ impl Chart {
             Self::Timeline(chart) => timeline::draw(chart),
             Self::PriceMap(chart) => prices::draw(chart),
             Self::Heat(chart) => heat::draw(chart),
+            Self::Waterfall(chart) => waterfall::draw(chart),
             Self::Nested(chart) => nested::draw(chart),
         }
     }

@@ -7,6 +7,7 @@ mod analysis;
 mod args;
 mod chart;
 mod commands;
+mod layers;
 mod market;
 mod node;
 mod output;

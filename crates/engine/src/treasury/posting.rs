@@ -211,6 +211,8 @@ mod tests {
             debt: Address::repeat_byte(4 + u8::try_from(seed % 3).unwrap()),
             aggregator: None,
             route,
+            why: None,
+            shared_by: None,
             value: Some(Value {
                 collateral: usd(105),
                 debt: usd(100),

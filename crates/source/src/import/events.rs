@@ -39,7 +39,7 @@ pub struct Recorded {
 /// # Errors
 /// The archive fails, or the dataset holds something else.
 pub fn record(writer: &Writer, label: &Label, events: &[Event]) -> Result<Recorded> {
-    let sha256 = sha256_of(events);
+    let sha256 = digest(events);
     let archive = writer.archive();
     if let Some(held) = archive.files(&label.dataset, Table::Liquidations)?.into_iter().next() {
         if held.footer.note("source_sha256") == Some(&sha256) {
@@ -78,8 +78,10 @@ fn liquidations(events: &[Event]) -> impl Iterator<Item = (TimeUs, &Liquidation)
     })
 }
 
-/// The hash of what the events say, by which the same events are known again.
-fn sha256_of(events: &[Event]) -> String {
+/// The hash of what the events say, in hexadecimal, by which the same events are known again: a file of them has it in the footer's
+/// note `source_sha256`.
+#[must_use]
+pub fn digest(events: &[Event]) -> String {
     let mut hash = Sha256::new();
     for (time, liquidation) in liquidations(events) {
         hash.update(key::of(time, liquidation).0);

@@ -29,7 +29,7 @@ use protocol::time::TimeUs;
 use protocol::token::Tokens;
 
 pub use convert::{Noticed, Rejection};
-pub use events::{Label, Recorded, record};
+pub use events::{Label, Recorded, digest, record};
 pub use input::Extent;
 pub use mapping::{Field, Mapping};
 pub use moment::Form;

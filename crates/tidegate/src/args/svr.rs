@@ -41,6 +41,8 @@ pub(crate) enum Svr {
     Events(SvrEvents),
     /// Rates in groups
     Rates(SvrRates),
+    /// The three layers in one table: from gross bonuses to what searchers, builders and the network kept, to the treasury's income
+    Waterfall(SvrWaterfall),
     /// What would have been recaptured of past liquidations, and what waiting for the cutoff could have cost, under stated assumptions
     Backtest(SvrBacktest),
     /// Published figures worked out again: what each implies, under every reading of it
@@ -74,6 +76,26 @@ pub(crate) struct SvrReport {
     #[command(flatten)]
     pub source: SvrSource,
     /// Draw recaptured against routed and all bonuses by month, with coverage, into a PNG
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// The same into an SVG
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// How results are written.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `svr waterfall`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SvrWaterfall {
+    /// Whose.
+    #[command(flatten)]
+    pub source: SvrSource,
+    /// A policy as a TOML file (see `tidegate treasury policy`): the last lines say where it would have put the treasury's income
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Draw the table's lines as a waterfall into a PNG
     #[arg(long, value_name = "FILE")]
     pub png: Option<PathBuf>,
     /// The same into an SVG

@@ -1,5 +1,7 @@
 //! A small builder of SVG text.
 
+use protocol::standing::Standing;
+
 use super::text::{Type, clean, escape};
 
 /// Width of every chart.
@@ -13,6 +15,8 @@ pub(super) const MARGIN: f64 = 40.0;
 // common colour blindness and in grey.
 /// Bars.
 pub(super) const BLUE: &str = "#3f74a8";
+/// What comes in: between the two in lightness, so that the three stay apart in grey as well.
+pub(super) const GREEN: &str = "#4f9d80";
 /// The line of counts.
 pub(super) const RUST: &str = "#b9501b";
 /// Texts that carry the message.
@@ -91,8 +95,8 @@ pub(super) struct Rect {
 #[derive(Debug, Default)]
 pub(super) struct Canvas {
     body: String,
-    /// Colours that a pattern hatches in.
-    hatched: std::collections::BTreeSet<&'static str>,
+    /// The patterns that are declared.
+    patterns: std::collections::BTreeSet<String>,
 }
 
 impl Canvas {
@@ -114,10 +118,35 @@ impl Canvas {
 
     /// The fill that hatches in a colour, such as `#3f74a8`; declared where it is first used.
     pub(super) fn hatch(&mut self, colour: &'static str) -> String {
-        let id = format!("hatch-{}", colour.trim_start_matches('#'));
-        if self.hatched.insert(colour) {
+        let marks =
+            format!(r##"<rect width="5" height="5" fill="#ffffff"/><rect width="3" height="5" fill="{colour}"/>"##);
+        self.pattern(&format!("hatch-{}", colour.trim_start_matches('#')), (5, 45), &marks)
+    }
+
+    /// The fill that says how a figure is known, in a colour: the less is known, the more white is in it.
+    pub(super) fn texture(&mut self, colour: &'static str, standing: Standing) -> String {
+        let ground = |size: u8| format!(r#"<rect width="{size}" height="{size}" fill="{colour}"/>"#);
+        let (size, turn, marks) = match standing {
+            Standing::Exact => return colour.to_owned(),
+            Standing::Estimated => return self.hatch(colour),
+            Standing::Observed => (8, 0, format!(r##"{}<rect width="1.4" height="8" fill="#ffffff"/>"##, ground(8))),
+            Standing::Imported => {
+                (7, 0, format!(r##"{}<circle cx="3.5" cy="3.5" r="1.5" fill="#ffffff"/>"##, ground(7)))
+            }
+            Standing::Assumed => (
+                6,
+                -45,
+                format!(r##"<rect width="6" height="6" fill="#ffffff"/><rect width="2" height="6" fill="{colour}"/>"##),
+            ),
+        };
+        self.pattern(&format!("{standing}-{}", colour.trim_start_matches('#')), (size, turn), &marks)
+    }
+
+    /// A pattern's fill; declared where it is first used.
+    fn pattern(&mut self, id: &str, (size, turn): (u8, i8), marks: &str) -> String {
+        if self.patterns.insert(id.to_owned()) {
             self.push(&format!(
-                r##"<defs><pattern id="{id}" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="5" height="5" fill="#ffffff"/><rect width="3" height="5" fill="{colour}"/></pattern></defs>"##
+                r#"<defs><pattern id="{id}" width="{size}" height="{size}" patternUnits="userSpaceOnUse" patternTransform="rotate({turn})">{marks}</pattern></defs>"#
             ));
         }
         format!("url(#{id})")

@@ -1,12 +1,15 @@
 //! What the charts promise: that they parse, are not blank, bear odd input and repeat themselves.
 
+use protocol::amount::Usd8;
+use protocol::standing::Standing;
 use resvg::usvg::roxmltree::{Document, ParsingOptions};
 
 use super::axis::{Axis, compact};
 use super::canvas::num;
 use super::text::{Type, clean, escape};
 use super::{
-    Band, Bar, Bars, Caption, Chart, Heat, Panel, Part, Point, PriceMap, Scales, Span, Timeline, calendar, raster,
+    Band, Bar, Bars, Caption, Chart, Heat, Kind, Panel, Part, Point, PriceMap, Scales, Span, Step, Steps, Timeline,
+    Waterfall, calendar, raster,
 };
 
 const DAY: i64 = 86_400;
@@ -100,6 +103,43 @@ fn heat(columns: usize, rows: usize) -> Heat {
     }
 }
 
+fn step(kind: Kind, label: &str, usd: Option<i128>, standing: Standing) -> Step {
+    Step { group: "A group of steps".to_owned(), label: label.to_owned(), kind, usd: usd.map(Usd8), standing }
+}
+
+/// The way of a bonus into a treasury, in cents.
+fn bonus() -> Vec<Step> {
+    let rows = [
+        ("Liquidations", Kind::Total, "Gross bonus", Some(159_817_800), Standing::Exact),
+        ("Liquidations", Kind::Change, "Protocol's liquidation fee", Some(-15_981_780), Standing::Exact),
+        ("Liquidations", Kind::Change, "Feeds without an auction", Some(-11_234_567), Standing::Exact),
+        ("Liquidations", Kind::Change, "Auction missed: taken after the cutoff", Some(-21_210_101), Standing::Observed),
+        ("Liquidations", Kind::Change, "No price moved", Some(-400_000), Standing::Exact),
+        ("Recapture", Kind::Total, "Routed through an auction", Some(110_991_352), Standing::Exact),
+        ("Recapture", Kind::Change, "Kept by searchers", Some(-31_077_578), Standing::Estimated),
+        ("Recapture", Kind::Change, "Builders' share", Some(-7_991_377), Standing::Estimated),
+        ("Recapture", Kind::Total, "Recaptured", Some(71_922_397), Standing::Observed),
+        ("Recapture", Kind::Change, "Network's share: 35 %", Some(-25_172_839), Standing::Observed),
+        ("Treasury", Kind::Total, "Protocol's share: 65 %", Some(46_749_558), Standing::Imported),
+        ("Treasury", Kind::Change, "Liquidation fee", Some(15_981_780), Standing::Exact),
+        ("Treasury", Kind::Total, "Treasury's income", Some(62_731_338), Standing::Exact),
+        ("Treasury", Kind::Use, "Loss buffer", Some(-31_365_669), Standing::Assumed),
+        ("Treasury", Kind::Use, "Lending deposits", Some(-18_819_401), Standing::Assumed),
+        ("Treasury", Kind::Use, "Incentives", Some(-9_409_700), Standing::Assumed),
+        ("Treasury", Kind::Use, "Idle", Some(-3_136_568), Standing::Assumed),
+    ];
+    rows.into_iter()
+        .map(|(group, kind, label, cents, standing)| Step {
+            group: group.to_owned(),
+            ..step(kind, label, cents.map(|cents: i128| cents * 1_000_000), standing)
+        })
+        .collect()
+}
+
+fn waterfall(steps: Vec<Step>) -> Chart {
+    Chart::Waterfall(Waterfall { caption: caption("Waterfall"), steps: Steps::of(steps).unwrap() })
+}
+
 /// A chart of each kind and density.
 fn examples() -> Vec<Chart> {
     let some = |n: u32| (0..n).map(|i| bar(&format!("token {i}"), 1e6 / f64::from(i + 1), u64::from(i * 7 % 13)));
@@ -124,6 +164,9 @@ fn examples() -> Vec<Chart> {
         Chart::Heat(heat(2, 2)),
         Chart::Heat(heat(300, 120)),
         Chart::Heat(heat(2_000, 1_100)),
+        waterfall(bonus()),
+        waterfall(bonus().into_iter().take(3).collect()),
+        waterfall(bonus().into_iter().cycle().take(17 * 3).map(|step| Step { usd: None, ..step }).collect()),
         timeline(3600, (0..72).map(|i| point(START + i * 3600, 1e5, 2)).collect(), vec![]),
     ]
 }
@@ -191,32 +234,115 @@ fn texts_over_prices_stand_apart() {
         let panels = badges.iter().take(panels).map(|badge| panel(levels, 4, badge, 1e6)).collect();
         for today in [1.0, 61_234.0, 1e7] {
             let chart = PriceMap { today, ..price_map(levels, Vec::clone(&panels)) };
-            let svg = check(&Chart::PriceMap(chart));
-            let document = Document::parse_with_options(&svg, ParsingOptions::default()).unwrap();
-            let boxes: Vec<(f64, f64, f64, f64, &str)> = document
-                .descendants()
-                .filter(|node| node.has_tag_name("text"))
-                .map(|node| {
-                    let number = |name: &str| node.attribute(name).unwrap().parse::<f64>().unwrap();
-                    let face = Type { px: number("font-size"), bold: node.has_attribute("font-weight") };
-                    let text = node.text().unwrap_or_default();
-                    let width = face.width(text);
-                    let left = match node.attribute("text-anchor") {
-                        Some("middle") => number("x") - width / 2.0,
-                        Some("end") => number("x") - width,
-                        _ => number("x"),
-                    };
-                    (left, left + width, number("y") - face.px * 0.75, number("y"), text)
-                })
-                .collect();
-            for (at, one) in boxes.iter().enumerate() {
-                for other in &boxes[at + 1..] {
-                    let apart = one.1 <= other.0 || other.1 <= one.0 || one.3 <= other.2 || other.3 <= one.2;
-                    assert!(apart, "{} lies on {} at {levels} levels", one.4, other.4);
+            assert_texts_stand_apart(&check(&Chart::PriceMap(chart)));
+        }
+    }
+}
+
+/// Fails where a text of a chart lies on another; turned ones are left out.
+pub(crate) fn assert_texts_stand_apart(svg: &str) {
+    let document = Document::parse_with_options(svg, ParsingOptions::default()).unwrap();
+    let boxes: Vec<(f64, f64, f64, f64, &str)> = document
+        .descendants()
+        .filter(|node| node.has_tag_name("text") && !node.has_attribute("transform"))
+        .map(|node| {
+            let number = |name: &str| node.attribute(name).unwrap().parse::<f64>().unwrap();
+            let face = Type { px: number("font-size"), bold: node.has_attribute("font-weight") };
+            let text = node.text().unwrap_or_default();
+            let width = face.width(text);
+            let left = match node.attribute("text-anchor") {
+                Some("middle") => number("x") - width / 2.0,
+                Some("end") => number("x") - width,
+                _ => number("x"),
+            };
+            (left, left + width, number("y") - face.px * 0.75, number("y"), text)
+        })
+        .collect();
+    for (at, one) in boxes.iter().enumerate() {
+        for other in &boxes[at + 1..] {
+            let apart = one.1 <= other.0 || other.1 <= one.0 || one.3 <= other.2 || other.3 <= one.2;
+            assert!(apart, "{} lies on {} in {svg}", one.4, other.4);
+        }
+    }
+}
+
+/// How high and where the bars are, as (y, height), by their tale's beginning.
+fn heights(svg: &str) -> Vec<(String, f64, f64)> {
+    let document = Document::parse_with_options(svg, ParsingOptions::default()).unwrap();
+    let told = document.descendants().filter(|node| node.has_tag_name("rect"));
+    told.filter_map(|node| {
+        let tale = node.children().find(|child| child.has_tag_name("title"))?.text()?;
+        let number = |name: &str| node.attribute(name).unwrap().parse::<f64>().unwrap();
+        Some((tale.split(':').next()?.to_owned(), number("y"), number("height")))
+    })
+    .collect()
+}
+
+#[test]
+fn a_waterfall_falls_by_what_its_steps_say() {
+    let svg = check(&waterfall(bonus()));
+    assert_texts_stand_apart(&svg);
+    let bars = heights(&svg);
+    let steps = bonus();
+    assert_eq!(bars.len(), steps.len());
+    let scale = bars[0].2 / 1_598_178.0;
+    for (at, ((_, y, height), step)) in bars.iter().zip(&steps).enumerate() {
+        let usd = step.usd.unwrap().0 as f64 / 1e8;
+        assert!((height - (usd.abs() * scale).max(1.6)).abs() < 0.02, "{}: {height}", step.label);
+        // A fall begins where the bar before it ends: at the top of a total, at the foot of a fall.
+        let Some(before) = at.checked_sub(1).map(|before| (&bars[before], &steps[before])) else { continue };
+        let end = if before.1.kind == Kind::Total || before.1.usd.unwrap().0 > 0 {
+            before.0.1
+        } else {
+            before.0.1 + before.0.2
+        };
+        let begins = if usd > 0.0 && step.kind != Kind::Total { y + height } else { *y };
+        assert!((end - begins).abs() < 1.7, "{}: {end} and {begins}", step.label);
+    }
+    for text in
+        ["exact", "observed", "estimated", "imported", "assumed", "$1.6M", "\u{2212}$160k", "10.0 %", "Recapture"]
+    {
+        assert!(svg.contains(&format!(">{text}<")), "{text} in {svg}");
+    }
+}
+
+#[test]
+fn what_is_unknown_in_a_waterfall_is_a_gap_and_no_bar() {
+    let mut steps = bonus();
+    steps[7].usd = None;
+    let svg = check(&waterfall(steps));
+    assert_texts_stand_apart(&svg);
+    assert_eq!(heights(&svg).len(), bonus().len() - 1, "a gap is no bar");
+    assert_eq!(svg.matches(">not known<").count(), 1, "{svg}");
+    assert!(svg.contains("1 amount is not known and left open"), "{svg}");
+    // Known to be nothing is something else: a bar of a line's height, with its zero.
+    let mut steps = bonus();
+    let Some(Usd8(moved)) = steps[7].usd.replace(Usd8(0)) else { panic!() };
+    steps[6].usd = steps[6].usd.map(|usd| Usd8(usd.0 + moved));
+    let svg = check(&waterfall(steps));
+    assert_eq!(heights(&svg).len(), bonus().len());
+    assert!(svg.contains(">$0<") && svg.contains(">0 %<") && !svg.contains(">not known<"), "{svg}");
+}
+
+#[test]
+fn odd_waterfalls_neither_fail_nor_pass_in_silence() {
+    assert!(check(&waterfall(vec![])).contains("No events"));
+    for usd in [Some(0), Some(1), Some(-1), Some(i128::MAX), Some(i128::MIN), Some(i128::MAX / 3), None] {
+        for standing in [Standing::Exact, Standing::Assumed] {
+            check(&waterfall(vec![step(Kind::Change, "", usd, standing)]));
+            let mut steps = vec![step(Kind::Total, "whole", usd, standing)];
+            steps.extend((0..30).map(|at| step(Kind::Use, &format!("use {at}"), Some(-1), standing)));
+            match Steps::of(steps) {
+                Ok(steps) => {
+                    let svg = check(&Chart::Waterfall(Waterfall { caption: caption("Odd"), steps }));
+                    assert!(svg.contains("Only the first 26 of 31 steps are drawn."), "{svg}");
                 }
+                Err(_) => assert_eq!(usd, Some(i128::MIN)),
             }
         }
     }
+    let huge = vec![step(Kind::Total, "huge", Some(i128::MAX), Standing::Exact)];
+    assert!(check(&waterfall(huge)).contains("1 amount has no place on the scale."));
 }
 
 /// A source's name is read whole, however many there are.
@@ -318,7 +444,10 @@ fn hostile_texts_stay_texts() {
         }
         let points = (0..200).map(|i| point(START + i * DAY, 2.0, 5)).collect();
         let episodes = (0..60).map(|i| span(START + i * DAY, START + i * 2 * DAY, text)).collect();
-        check(&Chart::Timeline(Timeline { caption, scales, bucket_s: DAY, points, episodes }));
+        check(&Chart::Timeline(Timeline { caption: caption.clone(), scales, bucket_s: DAY, points, episodes }));
+        let named = |step: Step| Step { group: text.to_owned(), label: text.to_owned(), ..step };
+        let steps = Steps::of(bonus().into_iter().map(named).collect()).unwrap();
+        check(&Chart::Waterfall(Waterfall { caption, steps }));
     }
 }
 

@@ -7,7 +7,7 @@ use protocol::standing::Standing;
 use protocol::time::TimeUs;
 use protocol::venue::Venue;
 use source::archive::perps::kept::{Came, kept};
-use source::archive::{Archive, DataFile, Span, Table as ArchiveTable};
+use source::archive::{Archive, DataFile, DatasetName, Span, Table as ArchiveTable};
 
 use crate::args::Output;
 use crate::output;
@@ -59,23 +59,13 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
                 note("origin"),
             ]);
         }
-        for (venue, kind, file) in archive.imported_perps(&dataset)? {
-            let (first, last) = span(&file);
+        let perps = archive.imported_perps(&dataset)?.into_iter();
+        let perps = perps.map(|(venue, kind, file)| (format!("rows of {kind} of {venue}"), file));
+        let recaptures = source::archive::recaptures::files(archive, &dataset)?.into_iter();
+        let recaptures = recaptures.map(|file| ("liquidations with recaptured bonuses".to_owned(), file));
+        for (what, file) in perps.chain(recaptures) {
             weakest = weakest.max(Some(file.footer.standing));
-            notes.push(format!(
-                "{dataset}: {} rows of {kind} of {venue}, {first} to {last}, from {}.",
-                text::count(file.rows()),
-                text::harmless(file.footer.note("origin").unwrap_or("a file"))
-            ));
-        }
-        for file in source::archive::recaptures::files(archive, &dataset)? {
-            let (first, last) = span(&file);
-            weakest = weakest.max(Some(file.footer.standing));
-            notes.push(format!(
-                "{dataset}: {} liquidations with recaptured bonuses, {first} to {last}, from {}.",
-                text::count(file.rows()),
-                text::harmless(file.footer.note("origin").unwrap_or("a file"))
-            ));
+            notes.push(beside(&dataset, &what, &file));
         }
         if let Some(market) = archive.synced_market(&dataset) {
             let own = super::rebuild::notes(archive, &market)?;
@@ -95,6 +85,16 @@ fn report(archive: &Archive) -> anyhow::Result<Report> {
         notes,
         tables: vec![table],
     })
+}
+
+/// A file of a dataset with something else than liquidations alone, as a sentence.
+fn beside(dataset: &DatasetName, what: &str, file: &DataFile) -> String {
+    let (first, last) = span(file);
+    format!(
+        "{dataset}: {} {what}, {first} to {last}, from {}.",
+        text::count(file.rows()),
+        text::harmless(file.footer.note("origin").unwrap_or("a file"))
+    )
 }
 
 /// What is kept of a venue and kind, as a sentence.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Parser;
 use protocol::standing::Standing;
+use protocol::time::civil_from_day;
 use source::archive::{Archive, DatasetName, Table, Writer, positions};
 use source::import::{Label, record};
 
@@ -15,8 +16,8 @@ use crate::world::World;
 
 /// Makes a world, writes it, and shows what the program says of it.
 pub(crate) fn run(args: &Demo) -> anyhow::Result<()> {
-    let tour = Tour::of(args)?;
-    let world = World::of(args.seed);
+    let world = World::made(args.seed);
+    let tour = Tour::of(args, &world)?;
     output::print(&introduction(&world))?;
     output::print(&tour.write(&world)?)?;
     for stop in stops() {
@@ -44,10 +45,21 @@ enum Of {
     Liquidations,
     /// The positions that stand at the end.
     Positions,
+    /// The dataset of liquidations, in the archive with the treasury's books.
+    Recorded,
+    /// The treasury's books.
+    Books,
+    /// The same, of the month of the last shock.
+    Month,
 }
 
 /// From the whole to its parts. What follows from liquidations has its place after them.
-fn stops() -> [Stop; 8] {
+fn stops() -> Vec<Stop> {
+    liquidations().into_iter().chain(layers()).chain(others()).collect()
+}
+
+/// What happened.
+fn liquidations() -> [Stop; 5] {
     [
         Stop {
             says: "All of it: totals, how much the largest make up, and the bursts. Most of the value falls in the shocks named above.",
@@ -79,6 +91,43 @@ fn stops() -> [Stop; 8] {
             files: &[],
             of: Of::Liquidations,
         },
+    ]
+}
+
+/// Where the bonuses went.
+fn layers() -> [Stop; 4] {
+    [
+        Stop {
+            says: "The three layers in one table: what liquidations paid beyond the debt, what of it auctions gave back, and where a policy puts \
+                   the treasury's income. Rounds, bids and payments are told in blocks, and concluded from nothing else.",
+            command: &["svr", "waterfall"],
+            files: &[("--policy", POLICY_FILE), ("--png", "three-layers.png"), ("--svg", "three-layers.svg")],
+            of: Of::Liquidations,
+        },
+        Stop {
+            says: "Into the treasury's books, in double entry: every fee, every share of a bid, and what the safes handed on.",
+            command: &["treasury", "record"],
+            files: &[("--out", "recorded.txt")],
+            of: Of::Recorded,
+        },
+        Stop {
+            says: "What the treasury earned in the month of the last shock: an auction's share is income when it is paid in.",
+            command: &["treasury", "statement"],
+            files: &[],
+            of: Of::Month,
+        },
+        Stop {
+            says: "And back: each amount names the transaction that brought it.",
+            command: &["treasury", "ledger", "--account", "svr-share", "--top", "3"],
+            files: &[],
+            of: Of::Books,
+        },
+    ]
+}
+
+/// What would follow, and the same for other programs.
+fn others() -> [Stop; 3] {
+    [
         Stop {
             says: "What would follow: which loans become liquidatable where, if ether moves with all that is pegged to it.",
             command: &["map", "ETH", "--step", "10%"],
@@ -100,32 +149,65 @@ fn stops() -> [Stop; 8] {
     ]
 }
 
+/// The file of the demo's policy.
+const POLICY_FILE: &str = "policy.toml";
+
+/// The demo's policy.
+const POLICY: &str = r#"# A loss buffer that grows by half of what each reserve's own liquidations brought, of which half counts no more after a
+# year; of what is left, most is supplied to a lending market and some is paid to its users.
+name = "buffer, deposits, incentives"
+
+[buffer]
+kind = "indexed"
+factor = "50%"
+half_life_days = 365
+
+[[use]]
+kind = "deposit"
+reserve = "USDC"
+share = "50%"
+
+[[use]]
+kind = "incentive"
+reserve = "USDC"
+share = "20%"
+budget = "250000"
+end = "2026-07-01"
+"#;
+
 /// Where the demo's things lie and what they are called.
 struct Tour {
     folder: PathBuf,
     archive: Archive,
+    /// An archive has one set of books, and those of two worlds are no sum: each world's lie in an archive of their own.
+    books: Archive,
     dataset: DatasetName,
+    /// The month of the world's last shock.
+    month: String,
 }
 
 impl Tour {
-    fn of(args: &Demo) -> anyhow::Result<Self> {
+    fn of(args: &Demo, world: &World) -> anyhow::Result<Self> {
+        let last = world.prices.shocks.last().map(|shock| civil_from_day(shock.begins().day()));
+        let dataset = DatasetName::new(&format!("demo-seed-{}", args.seed))?;
         Ok(Self {
             folder: args.folder.clone(),
             archive: Archive::at(args.folder.join("archive"))?,
-            dataset: DatasetName::new(&format!("demo-seed-{}", args.seed))?,
+            books: Archive::at(args.folder.join(format!("{dataset}-books")))?,
+            dataset,
+            month: last.map_or_else(String::new, |day| format!("{}-{:02}", day.year, day.month)),
         })
     }
 
     /// Writes the world's liquidations into the archive, unless they are there.
     fn write(&self, world: &World) -> anyhow::Result<String> {
         let writer = Writer::open(&self.archive)?;
-        let label = Label {
-            dataset: self.dataset.clone(),
-            origin: format!("made up by tidegate from seed {}", world.seed),
-            standing: Standing::Assumed,
-        };
-        let events = world.events();
+        let label =
+            Label { dataset: self.dataset.clone(), origin: World::origin(world.seed), standing: Standing::Assumed };
+        let events = world.lived().events();
         let recorded = record(&writer, &label, &events)?;
+        record(&Writer::open(&self.books)?, &label, &events)?;
+        output::write_file(&self.file(POLICY_FILE), POLICY.as_bytes())?;
         let positions = world.standing_positions();
         positions::record(&writer, &self.dataset, (&label.origin, label.standing), World::ends(), &positions)?;
         let done = if recorded.already_there { "already there, unchanged" } else { "written" };
@@ -150,10 +232,13 @@ impl Tour {
 
     fn words(&self, stop: &Stop) -> anyhow::Result<Vec<String>> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        let mut words = vec!["tidegate".to_owned(), "--archive".to_owned(), text(self.archive.root())];
+        let archive = if matches!(stop.of, Of::Recorded | Of::Books | Of::Month) { &self.books } else { &self.archive };
+        let mut words = vec!["tidegate".to_owned(), "--archive".to_owned(), text(archive.root())];
         words.extend(stop.command.iter().map(|word| (*word).to_owned()));
         match stop.of {
-            Of::Liquidations => words.extend(["--dataset".to_owned(), self.dataset.to_string()]),
+            Of::Liquidations | Of::Recorded => words.extend(["--dataset".to_owned(), self.dataset.to_string()]),
+            Of::Books => {}
+            Of::Month => words.extend(["--month".to_owned(), self.month.clone()]),
             Of::Positions => {
                 for file in self.archive.files(&self.dataset, Table::Positions)? {
                     words.extend(["--positions".to_owned(), text(&file.path)]);
@@ -178,11 +263,15 @@ impl Tour {
             text.push_str(&format!("  {}\n", self.file(name).display()));
         }
         text.push_str(&format!("  {} (the archive: Parquet that any tool reads)\n", self.archive.root().display()));
-        let archive = quoted(&self.archive.root().to_string_lossy());
+        text.push_str(&format!("  {} (the treasury's books)\n", self.books.root().display()));
+        let [archive, books] = [&self.archive, &self.books].map(|archive| quoted(&archive.root().to_string_lossy()));
         let dataset = &self.dataset;
         text.push_str(&format!(
             "\nNext\n  tidegate --archive {archive} liquidations --dataset {dataset} --by market,debt --chain ethereum\n  \
              tidegate --archive {archive} liquidations --dataset {dataset} --largest 5 --min-usd 100000\n  \
+             tidegate --archive {archive} svr events --dataset {dataset} --top 10   # who won what, and what was paid for it\n  \
+             tidegate --archive {archive} svr rates --dataset {dataset} --by chain,month\n  \
+             tidegate --archive {books} treasury ledger --reserve USDC --network ethereum   # each amount with its transaction\n  \
              tidegate import liquidations FILE --amounts tokens --dry-run   # your own data: Parquet, CSV or JSON lines\n"
         ));
         text

@@ -27,7 +27,7 @@ pub(crate) struct Coin {
 pub(crate) struct Coins(BTreeMap<Asset, Coin>);
 
 /// The name of a network's native token.
-fn native(network: ChainId) -> &'static str {
+pub(crate) fn native(network: ChainId) -> &'static str {
     match network.0 {
         56 => "BNB",
         100 => "xDAI",

@@ -1,6 +1,6 @@
 //! Histories that policies are tried on, from files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -10,6 +10,7 @@ use protocol::aave::math::{Bps, Ray};
 use protocol::aave::rates::RateModel;
 use protocol::aave::revision::Revision;
 use protocol::amount::{Raw, Usd8};
+use protocol::time::TimeUs;
 use source::import::fields;
 
 use crate::text;
@@ -68,6 +69,19 @@ pub(crate) fn dollars(amount: &str) -> anyhow::Result<u128> {
     u128::try_from(usd.0)
         .ok()
         .with_context(|| format!("\"{}\" is negative; give dollars from 0 up", text::printable(amount)))
+}
+
+/// A history of what happened to reserves on some days: each day from the first to the last is a step, whatever happened on it, and what
+/// happened on a day is known at its end. None where nothing happened.
+pub(crate) fn by_day(days: &BTreeMap<(i64, String), Observed>, opening: u128, cover: Bps) -> Option<History> {
+    let names: BTreeSet<&String> = days.keys().map(|(_, reserve)| reserve).collect();
+    let (first, last) = (days.keys().next()?.0, days.keys().next_back()?.0);
+    let step = |day: i64| Step {
+        time: u64::try_from(TimeUs::from_day(day + 1).second()).unwrap_or(0),
+        reserves: names.iter().map(|name| days.get(&(day, (*name).clone())).copied().unwrap_or_default()).collect(),
+    };
+    let reserves = names.iter().map(|name| Reserve { name: (*name).clone(), strategy: None }).collect();
+    Some(History { reserves, opening, cover, steps: (first..=last).map(step).collect() })
 }
 
 /// One row.

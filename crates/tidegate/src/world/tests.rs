@@ -7,10 +7,10 @@ use protocol::chain::ChainId;
 use protocol::event::Fact;
 use protocol::liquidation::{Amount, Liquidation, Version};
 
-use super::World;
 use super::accounts::{self, Account, Call};
 use super::prices::HOURS;
 use super::rules::{self, WAD};
+use super::{Claim, World};
 
 fn calls(world: &World) -> impl Iterator<Item = (&Account, &Call)> {
     let accounts = world.accounts.iter().flatten();
@@ -19,6 +19,7 @@ fn calls(world: &World) -> impl Iterator<Item = (&Account, &Call)> {
 
 fn liquidations(world: &World) -> Vec<Liquidation> {
     world
+        .lived()
         .events()
         .into_iter()
         .filter_map(|event| match event.fact {
@@ -33,9 +34,9 @@ fn a_seed_is_a_world() {
     let (one, again, other) = (World::of(1), World::of(1), World::of(2));
     assert_eq!(one.prices, again.prices);
     assert_eq!(one.accounts, again.accounts);
-    assert_eq!(one.events(), again.events());
+    assert_eq!(one.lived().events(), again.lived().events());
     assert_ne!(one.prices, other.prices);
-    assert_ne!(one.events(), other.events());
+    assert_ne!(one.lived().events(), other.lived().events());
 }
 
 #[test]
@@ -140,12 +141,12 @@ fn no_hour_is_missed() {
 #[test]
 fn every_event_is_exact_and_has_a_key_of_its_own() {
     let world = World::of(1);
-    let events = world.events();
+    let events = world.lived().events();
     assert!(events.is_sorted_by(|a, b| a.order() <= b.order()));
     let liquidations = liquidations(&world);
     assert_eq!(liquidations.len(), calls(&world).count());
     let mut logs = BTreeSet::new();
-    let mut transactions = BTreeSet::new();
+    let mut blocks = BTreeMap::new();
     for liquidation in &liquidations {
         for leg in [&liquidation.collateral, &liquidation.debt] {
             let leg = leg.as_ref().unwrap();
@@ -154,8 +155,26 @@ fn every_event_is_exact_and_has_a_key_of_its_own() {
             assert!(leg.token.decimals.is_some() && leg.token.address.is_some());
         }
         assert!(logs.insert((liquidation.chain, liquidation.block, liquidation.log_index.unwrap())));
-        assert!(transactions.insert(liquidation.transaction.unwrap()));
+        let block = (liquidation.chain, liquidation.block);
+        assert_eq!(
+            *blocks.entry(liquidation.transaction.unwrap()).or_insert(block),
+            block,
+            "a transaction is in one block"
+        );
     }
     let liquidators: BTreeSet<_> = liquidations.iter().map(|one| one.liquidator.unwrap()).collect();
     assert!((24..=36).contains(&liquidators.len()), "{}", liquidators.len());
+}
+
+/// Rounds and bids are never told of liquidations other than those that a file holds.
+#[test]
+fn a_file_of_other_liquidations_is_not_taken_for_the_world_of_its_seed() {
+    let world = World::made(1);
+    let lived = world.lived();
+    let claim = |digest| Claim { seed: 1, digest, file: "file.parquet".into() };
+    claim(source::import::digest(&lived.events())).check(&lived).unwrap();
+    let mut others = lived.events();
+    others.pop();
+    let refused = claim(source::import::digest(&others)).check(&lived).unwrap_err();
+    assert!(refused.to_string().contains("tidegate demo --seed 1"), "{refused}");
 }

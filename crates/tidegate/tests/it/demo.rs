@@ -44,11 +44,77 @@ fn the_demo_shows_a_world_and_leaves_its_files() {
                 assert!(text.lines().count() > 12, "{text}");
                 assert!(text.lines().skip(1).all(|line| line.starts_with("demo-seed-1,assumed,")), "{text}");
             }
+            "svg" => assert!(bytes.starts_with(b"<svg ") && bytes.ends_with(b"</svg>\n"), "{path}"),
+            "toml" | "txt" => assert!(String::from_utf8(bytes).expect("UTF-8").lines().count() > 5, "{path}"),
             other => panic!("an unexpected kind of file: {other}"),
         }
         written += 1;
     }
     assert!(written >= 5, "{shown}");
+}
+
+/// What the books of a demo hold in dollars adds up to what its table of the three layers says, and is posted once however often the
+/// demo is run.
+#[test]
+fn the_books_hold_what_the_layers_say() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    demo(folder.path(), "3");
+    demo(folder.path(), "3");
+    let run = |archive: &str, words: &[&str]| -> serde_json::Value {
+        let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(["--archive", archive])
+            .args(words)
+            .args(["--format", "json"])
+            .current_dir(folder.path())
+            .output()
+            .expect("the program starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let units = |usd: &serde_json::Value| -> i128 {
+        let text = usd.as_str().expect("dollars are text");
+        assert_eq!(text.rsplit_once('.').expect("a point").1.len(), 8, "{text}");
+        text.replace('.', "").parse().expect("a number")
+    };
+    let layers = run(
+        "world/archive",
+        &["svr", "waterfall", "--dataset", "demo-seed-3", "--policy", "world/demo-seed-3-policy.toml"],
+    );
+    let lines = layers["tables"]["layers"]["rows"].as_array().expect("lines");
+    let stands = |name: &str| {
+        let line = lines.iter().find(|line| line["line"].as_str().expect("a name").starts_with(name));
+        units(&line.expect(name)["stands_at_usd"])
+    };
+    // The changes between two totals are the difference of the totals, to the unit.
+    let mut sum = None;
+    for line in lines {
+        let stands = units(&line["stands_at_usd"]);
+        let change = &line["change_usd"];
+        let expected =
+            if change.is_null() { sum.unwrap_or(stands) } else { sum.expect("a total first") + units(change) };
+        assert_eq!(expected, stands, "{line}");
+        sum = Some(stands);
+    }
+    assert_eq!(sum, Some(0), "all of the income was put somewhere");
+
+    let ledger = run(
+        "world/demo-seed-3-books",
+        &["treasury", "ledger", "--account", "svr-share,liquidation-fees", "--top", "0"],
+    );
+    let entries = ledger["tables"]["entries"]["rows"].as_array().expect("entries");
+    assert!(entries.len() > 3_000, "{}", entries.len());
+    let booked = |account: &str| -> i128 {
+        let of = entries.iter().filter(|entry| entry["credit"].as_str().expect("an account").starts_with(account));
+        of.map(|entry| units(&entry["usd"])).sum()
+    };
+    let fees = stands("Treasury's income") - stands("Protocol's share");
+    assert_eq!(booked("liquidation-fees"), fees);
+    // In dollars each share is rounded down by itself in the books, and in the layers it is what the other parts leave.
+    let off = stands("Protocol's share") - booked("svr-share");
+    let shares = i128::try_from(
+        entries.iter().filter(|entry| entry["credit"].as_str().is_some_and(|name| name.starts_with("svr"))).count(),
+    );
+    assert!((0..=2 * shares.expect("a count")).contains(&off), "{off}");
 }
 
 #[test]

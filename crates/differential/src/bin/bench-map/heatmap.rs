@@ -35,6 +35,7 @@ pub(crate) fn report() {
         fast_share: 0.5,
         fast_pace: 10.0,
         entry_tilt: 0.5,
+        tilt_cases: 0,
         liquidated: 1.0,
         interval: 3_600,
     };

@@ -5,6 +5,7 @@ mod claims;
 mod draw;
 mod rows;
 mod tables;
+mod waterfall;
 
 use std::path::Path;
 
@@ -25,6 +26,7 @@ pub(crate) fn run(archive: &Path, what: &Svr) -> anyhow::Result<()> {
         Svr::Report(args) => report(archive, args),
         Svr::Events(args) => events(archive, args),
         Svr::Rates(args) => rates(archive, args),
+        Svr::Waterfall(args) => waterfall::run(archive, args),
         Svr::Backtest(args) => backtest::run(archive, args),
         Svr::Claims(args) => claims::run(args),
     }

@@ -10,10 +10,11 @@ use protocol::amount::Usd8;
 use protocol::chain::ChainId;
 use protocol::standing::Standing;
 use source::archive::footer::TimeRange;
-use source::archive::{Archive, DatasetName, recaptures};
+use source::archive::{Archive, DatasetName, Table, recaptures};
 
 use crate::args::SvrSource;
 use crate::market::recapture;
+use crate::world::{Claim, World, found};
 
 /// Liquidations of one source, by time.
 #[derive(Debug, Clone, Default)]
@@ -46,10 +47,12 @@ pub(crate) fn rows(archive: &Path, source: &SvrSource) -> anyhow::Result<Rows> {
     let archive = Archive::at(archive)?;
     let range = crate::commands::time_range(source.from.as_deref(), source.to.as_deref())?;
     let dataset = dataset(&archive, source)?;
-    let mut rows = if recaptures::files(&archive, &dataset)?.is_empty() {
-        of_market(&archive, &dataset)?
-    } else {
+    let mut rows = if !recaptures::files(&archive, &dataset)?.is_empty() {
         imported(&archive, &dataset, &range)?
+    } else if let Some(rows) = made_up(&archive, &dataset)? {
+        rows
+    } else {
+        of_market(&archive, &dataset)?
     };
     let chains = source.chain.iter().map(|name| {
         ChainId::from_name(name).with_context(|| {
@@ -94,6 +97,18 @@ fn dataset(archive: &Archive, source: &SvrSource) -> anyhow::Result<DatasetName>
             bail!("several datasets hold recaptured bonuses ({}); name one with --dataset", names.join(", "))
         }
     }
+}
+
+/// What the chains of a made-up world tell.
+fn made_up(archive: &Archive, dataset: &DatasetName) -> anyhow::Result<Option<Rows>> {
+    let Some(claim) = Claim::of(&archive.files(dataset, Table::Liquidations)?) else { return Ok(None) };
+    let world = World::made(claim.seed);
+    let lived = world.lived();
+    claim.check(&lived)?;
+    let (rows, strays) = found::rows(&lived.told.blocks)?;
+    let mut rows = of_ledger(&dataset.to_string(), rows, strays);
+    rows.notes.push(format!("Made up from seed {}: rounds, bids and payments follow from it, and are told in blocks that attribution reads like any others.", world.seed));
+    Ok(Some(rows))
 }
 
 /// What chain logs tell of a synced market.

@@ -15,8 +15,10 @@ use protocol::{Address, B256};
 use source::archive::footer::TimeRange;
 use source::archive::{Archive, Scan};
 
+use super::made_up;
 use super::record::Group;
 use crate::treasury::coins::Coins;
+use crate::world::Claim;
 
 const COLUMNS: [&str; 16] = [
     "time",
@@ -58,9 +60,12 @@ struct Row {
     coins: [(Address, String, u8); 2],
 }
 
-/// Gathers what a synced market's liquidations brought and cost.
+/// Gathers what the liquidations of a synced market, or of a made-up world, brought and cost.
 pub(super) fn gather(archive: &Archive, name: &str, coins: &mut Coins, tokens: &Tokens) -> anyhow::Result<Found> {
     let (dataset, files) = super::super::dataset(archive, name, &TimeRange::ALL)?;
+    if let Some(claim) = Claim::of(&files) {
+        return made_up::gather(&claim, coins);
+    }
     if archive.synced_market(&dataset).is_none() {
         bail!("{dataset} was imported and does not tell fees and deficits in tokens; name a synced market");
     }

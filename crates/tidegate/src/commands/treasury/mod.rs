@@ -1,6 +1,7 @@
 //! `tidegate treasury`: the books, statements of them, and policies for what they gain.
 
 mod liquidations;
+mod made_up;
 mod policy;
 mod record;
 mod show;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use engine::treasury::policy::{History, Observed, Policy, Reserve, Run, Step, simulate};
+use engine::treasury::policy::{History, Observed, Policy, Run, simulate};
 use engine::treasury::{Action, Code};
 use protocol::aave::math::{Bps, Ray};
 use protocol::amount::Usd8;
@@ -22,9 +22,6 @@ use crate::text;
 use crate::treasury::coins::Coins;
 use crate::treasury::history::{self, bps, dollars};
 use crate::treasury::policies;
-
-/// Seconds of a day.
-const DAY_S: i64 = 86_400;
 
 /// Compares.
 pub(super) fn run(archive: &Path, args: &TreasuryPolicy) -> anyhow::Result<()> {
@@ -89,13 +86,20 @@ fn of_dataset(
     let found = liquidations::gather(archive, name, &mut coins, Tokens::embedded())?;
     let mut days: BTreeMap<(i64, String), Observed> = BTreeMap::new();
     let mut without = found.unknown.len();
+    let mut has_shares = false;
     for transfer in found.groups.iter().flat_map(|group| &group.transfers) {
         let Action::Post(entry) = transfer.action else { continue };
+        // What the safe hands on was income when it accrued.
+        if entry.credit.code == Code::SvrReceivable {
+            continue;
+        }
+        has_shares |= entry.credit.code == Code::SvrShare;
         let about = entry.credit.reserve.unwrap_or_default();
         let reserve = coins.reserve(entry.credit.asset.network, about);
         let seen = days.entry((transfer.time.day(), reserve)).or_default();
+        let is_income = matches!(entry.credit.code, Code::LiquidationFees | Code::SvrShare);
         match transfer.usd.and_then(|usd| u128::try_from(usd.0).ok()) {
-            Some(usd) if entry.credit.code == Code::LiquidationFees => seen.income = seen.income.saturating_add(usd),
+            Some(usd) if is_income => seen.income = seen.income.saturating_add(usd),
             Some(usd) => seen.deficit = seen.deficit.saturating_add(usd),
             None => without += 1,
         }
@@ -103,20 +107,14 @@ fn of_dataset(
     if without > 0 {
         notes.push(format!("{without} fees or deficits have no value in dollars and are in no step."));
     }
-    notes.push("Income is liquidation fees alone; what an auction recaptured and interest are not in it.".to_owned());
-    let names: BTreeSet<String> = days.keys().map(|(_, reserve)| reserve.clone()).collect();
-    let (first, last) = (days.keys().next(), days.keys().next_back());
-    let Some((first, last)) = first.zip(last).map(|(first, last)| (first.0, last.0)) else {
-        bail!("{} has no fee and no deficit that could be tried", text::printable(name));
-    };
-    let step = |day: i64| Step {
-        // What happened on a day is known at its end.
-        time: u64::try_from((day + 1).saturating_mul(DAY_S)).unwrap_or(0),
-        reserves: names.iter().map(|name| days.get(&(day, name.clone())).copied().unwrap_or_default()).collect(),
-    };
-    let steps = (first..=last).map(step).collect();
-    let reserves = names.iter().map(|name| Reserve { name: name.clone(), strategy: None }).collect();
-    Ok(History { reserves, opening, cover, steps })
+    notes.push(if has_shares {
+        "Income is liquidation fees and the protocol's share of what auctions recaptured; interest is not in it."
+            .to_owned()
+    } else {
+        "Income is liquidation fees alone; what an auction recaptured and interest are not in it.".to_owned()
+    });
+    history::by_day(&days, opening, cover)
+        .with_context(|| format!("{} has no fee and no deficit that could be tried", text::printable(name)))
 }
 
 fn remarks(history: &History) -> Vec<String> {
