@@ -226,8 +226,8 @@ pub(crate) struct Nodes {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Sync {
     /// The market: a name that `tidegate markets` lists, or a new name together with --provider and --chain
-    #[arg(long, value_name = "NAME")]
-    pub market: String,
+    #[arg(long, value_name = "NAME", required = true)]
+    pub market: Option<String>,
     /// The addresses provider of a market that is in no list; everything else is found on the chain
     #[arg(long, value_name = "ADDRESS")]
     pub provider: Option<String>,
@@ -267,6 +267,16 @@ pub(crate) struct Sync {
     /// Who is asked.
     #[command(flatten)]
     pub nodes: Nodes,
+}
+
+impl Sync {
+    /// The market's name.
+    ///
+    /// # Panics
+    /// No market was named, which is possible only beside a subcommand.
+    pub(crate) fn market(&self) -> &String {
+        self.market.as_ref().expect("whoever syncs a market has named it")
+    }
 }
 
 /// Which updates of price feeds.

@@ -212,7 +212,7 @@ pub(crate) struct SyncCommand {
     pub what: Option<SyncWhat>,
     /// A market.
     #[command(flatten)]
-    pub sync: Option<super::Sync>,
+    pub sync: super::Sync,
 }
 
 /// What else is brought into the archive.

@@ -110,7 +110,7 @@ async fn import(folder: &Path, args: &args::ImportLogs, files: Vec<LogFile>) -> 
 /// The same words as for a sync, which finds a market and its chain.
 fn as_sync(args: &args::ImportLogs) -> args::Sync {
     args::Sync {
-        market: args.market.clone(),
+        market: Some(args.market.clone()),
         provider: args.provider.clone(),
         chain: args.chain.clone(),
         from_block: args.from_block,

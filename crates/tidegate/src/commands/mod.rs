@@ -39,10 +39,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Import { what: args::Import::Liquidations(import) } => import::run(&args.archive, import),
         Command::Import { what: args::Import::Logs(import) } => import_logs::run(&args.archive, import),
         Command::Import { what: args::Import::Perps(import) } => import_perps::run(&args.archive, import),
-        Command::Sync(sync) => match (&sync.what, &sync.sync) {
-            (Some(args::SyncWhat::Perps(perps)), _) => sync_perps::run(&args.archive, perps),
-            (None, Some(sync)) => sync::run(&args.archive, sync),
-            (None, None) => bail!("name a market with --market, or listen to venues with `tidegate sync perps COIN`"),
+        Command::Sync(sync) => match &sync.what {
+            Some(args::SyncWhat::Perps(perps)) => sync_perps::run(&args.archive, perps),
+            None => sync::run(&args.archive, &sync.sync),
         },
         Command::Import { what: args::Import::Recaptures(import) } => import_recaptures::run(&args.archive, import),
         Command::Svr { what } => svr::run(&args.archive, what),

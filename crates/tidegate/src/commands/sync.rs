@@ -167,8 +167,8 @@ fn is_of_a_node(error: &source::Error) -> bool {
 
 /// What the archive knows of the market that was named, by whichever of its names.
 pub(super) fn known(archive: &Archive, args: &args::Sync) -> anyhow::Result<Option<Definition>> {
-    let listed = Markets::embedded().by_name(&args.market).filter(|_| args.provider.is_none());
-    let name = listed.map_or(&args.market, |market| &market.name);
+    let listed = Markets::embedded().by_name(args.market()).filter(|_| args.provider.is_none());
+    let name = listed.map_or(args.market(), |market| &market.name);
     Ok(Definition::load(archive, &MarketName::new(name)?)?)
 }
 
@@ -187,20 +187,20 @@ pub(super) fn target(args: &args::Sync, known: Option<&Definition>) -> anyhow::R
         ChainId::from_name(name).with_context(|| format!("\"{}\" is no chain; give its number", text::printable(name)))
     });
     let chain = chain.transpose()?;
-    let listed = markets.by_name(&args.market);
+    let listed = markets.by_name(args.market());
     let provider = given
         .or(known.map(|known| known.addresses_provider))
         .or(listed.map(|market| market.addresses_provider))
-        .with_context(|| unknown(markets, &args.market))?;
+        .with_context(|| unknown(markets, args.market()))?;
     let chain = chain
         .or(known.map(|known| known.chain))
         .or(listed.map(|market| market.chain))
         .context("say with --chain which chain the market is on")?;
     if known.is_some_and(|known| known.addresses_provider != provider || known.chain != chain) {
-        bail!("the archive holds another market under the name {}; choose another name", args.market);
+        bail!("the archive holds another market under the name {}; choose another name", args.market());
     }
     let listed = listed.filter(|market| market.addresses_provider == provider && market.chain == chain);
-    let name = listed.map_or(&args.market, |market| &market.name);
+    let name = listed.map_or(args.market(), |market| &market.name);
     let mut network = markets.network(chain).cloned().unwrap_or_else(|| Network::unknown(chain));
     if let Some(depth) = args.finality {
         network.finality = Finality { tag: false, depth };
