@@ -16,6 +16,16 @@ impl Asset {
     /// What stands in the place of a contract for a network's native token, as it does in many of its contracts.
     pub const NATIVE: Address = Address::repeat_byte(0xee);
 
+    /// What stands in the place of a contract for US dollars of which no token is known: the number of the currency in ISO 4217, 840,
+    /// as price feeds' registries write it.
+    pub const DOLLARS: Address = Address::new([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x03, 0x48]);
+
+    /// US dollars on a network, of which no token is known; kept in 10^-8.
+    #[must_use]
+    pub const fn dollars(network: ChainId) -> Self {
+        Self { network, token: Self::DOLLARS }
+    }
+
     /// A network's native token.
     #[must_use]
     pub const fn native(network: ChainId) -> Self {

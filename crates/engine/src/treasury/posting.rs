@@ -65,18 +65,21 @@ pub fn post(rows: &[Row], standing: Standing, fee_of: impl Fn(&Row) -> Option<u1
 }
 
 fn accrual(row: &Row, wei: u128, standing: Standing) -> Transfer {
-    let native = Asset::native(row.chain);
-    let entry = Entry {
-        debit: Account::new(Code::SvrReceivable, native),
-        credit: Account::new(Code::SvrShare, native).of_reserve(row.debt),
-        amount: wei,
-    };
+    let entry = svr_share(Asset::native(row.chain), Some(row.debt), wei);
     let usd = row.native_usd.and_then(|price| worth_floor(wei, price));
     let from = row.payment.unwrap_or(row.place);
     Transfer {
         origin: Origin::Transaction { network: row.chain, transaction: from.transaction, log_index: from.log_index },
         ..of_log(&log_of(row, usd, standing), "svr share", entry)
     }
+}
+
+/// The entry of the protocol's part of what an auction recaptured: income attributed to the reserve whose debt was repaid, where that is
+/// known, and owed by the safe until it transfers it ([`settle`]).
+#[must_use]
+pub const fn svr_share(asset: Asset, debt: Option<Address>, amount: u128) -> Entry {
+    let income = Account { reserve: debt, ..Account::new(Code::SvrShare, asset) };
+    Entry { debit: Account::new(Code::SvrReceivable, asset), credit: income, amount }
 }
 
 fn log_of(row: &Row, usd: Option<Usd8>, standing: Standing) -> Log {

@@ -26,7 +26,8 @@ pub(crate) struct TreasuryRecord {
     /// held, amount_raw, reserve, debit_reserve, credit_reserve, usd, standing, `tx_hash`, `log_index`. CSV, JSON lines or Parquet
     #[arg(value_name = "FILE", required_unless_present = "dataset")]
     pub files: Vec<PathBuf>,
-    /// A synced market: its liquidations' protocol fees are income, its deficits expenses
+    /// A record of recaptured bonuses, of which the protocol's part is income that the auction's safe owes; or a synced market: its
+    /// liquidations' protocol fees are income, its deficits expenses
     #[arg(long, value_name = "NAME")]
     pub dataset: Vec<String>,
     /// More tokens: a CSV of chain_id,address,symbol,decimals
@@ -145,9 +146,24 @@ pub(crate) struct TreasuryPolicy {
     /// `available_usd`, `debt_usd`, `reserve_factor`, `supply_rate`, `optimal_usage`, `base_rate`, `slope_1`, `slope_2`
     #[arg(long, value_name = "FILE", required_unless_present = "dataset")]
     pub history: Option<PathBuf>,
-    /// Or a synced market's liquidations by day: fees as income, deficits; what is at risk is not known then
+    /// Or a dataset by day: a synced market's fees and deficits, a record's recaptured amounts, or any liquidations with --recapture-rate
     #[arg(long, value_name = "NAME", conflicts_with = "history")]
     pub dataset: Option<String>,
+    /// Assume that of every bonus this share came to the protocol (`tidegate svr backtest`: protocol of bonus)
+    #[arg(long, value_name = "SHARE", requires = "dataset")]
+    pub recapture_rate: Option<String>,
+    /// The bonus where only one side of a liquidation is known, of its debt
+    #[arg(long, default_value = "6.25%", value_name = "SHARE")]
+    pub bonus: String,
+    /// Only these reserves of the dataset
+    #[arg(long, value_delimiter = ',', value_name = "NAME", requires = "dataset")]
+    pub reserve: Vec<String>,
+    /// Assume these deficits: a file of time, reserve, `deficit_usd`
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    pub deficits: Option<PathBuf>,
+    /// Assume this debt at risk: a file of time, reserve, `at_risk_usd`, each until the next
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    pub debt_at_risk: Option<PathBuf>,
     /// Policies as TOML files; the four that come with the program where none is given
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub policy: Vec<PathBuf>,

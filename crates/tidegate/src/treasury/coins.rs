@@ -12,6 +12,10 @@ use crate::text;
 
 /// Decimals of every network's native token.
 const NATIVE_DECIMALS: u8 = 18;
+/// Decimals of dollars in which no token is known.
+const DOLLAR_DECIMALS: u8 = 8;
+/// Their name.
+const DOLLARS: &str = "USD";
 
 /// A coin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,11 +60,13 @@ impl Coins {
         self.0.entry(asset).or_insert_with(|| Coin { symbol: text::printable(symbol), decimals });
     }
 
-    /// An asset by its symbol or address on a network, put on record; `native` is the network's own.
+    /// An asset by its symbol or address on a network, put on record; `native` is the network's own, `USD` dollars in no token.
     pub(crate) fn find(&mut self, network: ChainId, name: &str, tokens: &Tokens) -> Option<Asset> {
         let asset = Self::named(network, name, tokens)?;
         if asset.token == Asset::NATIVE {
             self.put(asset, native(network), NATIVE_DECIMALS);
+        } else if asset.token == Asset::DOLLARS {
+            self.put(asset, DOLLARS, DOLLAR_DECIMALS);
         } else if let Some(listed) = tokens.by_address(network, asset.token) {
             self.put(asset, &listed.symbol, listed.decimals);
         }
@@ -72,6 +78,9 @@ impl Coins {
         let name = name.trim();
         if name.eq_ignore_ascii_case("native") || name.eq_ignore_ascii_case(native(network)) {
             return Some(Asset::native(network));
+        }
+        if name.eq_ignore_ascii_case(DOLLARS) {
+            return Some(Asset::dollars(network));
         }
         let listed = || tokens.by_symbol(network, name).map(|listed| listed.address);
         let token = name.parse::<Address>().ok().or_else(listed)?;

@@ -39,6 +39,8 @@ mod svr;
 mod sync;
 #[cfg(test)]
 mod treasury;
+mod treasury_data;
+mod treasury_killed;
 #[cfg(test)]
 mod two_writers;
 #[cfg(test)]

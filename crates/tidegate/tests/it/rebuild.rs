@@ -285,6 +285,7 @@ fn is_what_the_contracts_say(world: World, seed: u64, steps: usize) {
     }
     let report = bed.json(&["liquidations", "--dataset", "m"]);
     assert_eq!(table(&report, "totals")[0]["events"], json!(rows.len()), "{report}");
+    crate::treasury_data::fees_and_deficits_are_booked(&bed, &rows);
     let listed = bed.json(&["datasets"]);
     assert_eq!(table(&listed, "datasets")[0]["liquidations"], json!(rows.len()), "{listed}");
 }

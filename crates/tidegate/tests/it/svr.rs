@@ -260,7 +260,7 @@ fn past_liquidations_are_worked_out_under_what_is_assumed_and_says_so() {
 }
 
 /// A file of the recorded data; `None`, said, where there is none.
-fn data(name: &str) -> Option<PathBuf> {
+pub(crate) fn data(name: &str) -> Option<PathBuf> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let file = std::env::var_os("TIDEGATE_DATA").map_or(beside, PathBuf::from).join(name);
     if file.is_file() {

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use arrow_array::Array as _;
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType};
+use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType, UInt64Type};
 use engine::recapture::backtest::{Assumptions, Band, Basis, Hours, Past, Sums, WHOLE_PPM, Waiting};
 use protocol::amount::Usd8;
+use protocol::chain::ChainId;
 use protocol::perp::{Kind, Observed};
 use protocol::standing::Standing;
 use protocol::time::{HOUR_US, TimeUs, civil_from_day};
 use protocol::venue::Venue;
+use source::archive::footer::TimeRange;
 use source::archive::{Archive, DataFile, Scan};
 use source::import::perps::{Closes, Settings, read};
 
@@ -26,10 +28,17 @@ use crate::text::{count, percent, printable};
 const CUTOFFS: [u32; 7] = [0, 10, 20, 30, 40, 50, 60];
 
 /// A past liquidation.
-struct Event {
-    time: TimeUs,
-    past: Past,
-    collateral: Option<String>,
+pub(crate) struct Event {
+    /// When.
+    pub time: TimeUs,
+    /// Its chain.
+    pub chain: ChainId,
+    /// What both sides were worth.
+    pub past: Past,
+    /// What was seized.
+    pub collateral: Option<String>,
+    /// What was repaid.
+    pub debt: Option<String>,
 }
 
 /// Answers and writes.
@@ -38,18 +47,10 @@ pub(super) fn run(archive: &Path, args: &SvrBacktest) -> anyhow::Result<()> {
     let range = crate::commands::time_range(args.from.as_deref(), args.to.as_deref())?;
     let assumptions = assumptions(args)?;
     let (dataset, files) = crate::commands::dataset(&archive, &args.dataset, &range)?;
-    let mut events = Vec::new();
-    for chunk in Scan::of(&["time", "collateral_symbol", "collateral_usd", "debt_usd"]).within(range).chunks(&files) {
-        for batch in chunk.read()? {
-            take(&batch?, &mut events);
-        }
-    }
-    events.retain(|event| range.from <= event.time && event.time < range.until);
+    let events = events(&files, &range)?;
     if events.is_empty() {
         bail!("no liquidation in {dataset} is in that time; see what there is with `tidegate datasets`");
     }
-    // One order for all additions of floats.
-    events.sort_by_key(|event| event.time);
     let mut notes = said(args, &assumptions, &files);
     let mut tables = vec![bases(&events, &assumptions)?];
     if let Some(path) = &args.prices {
@@ -66,17 +67,35 @@ pub(super) fn run(archive: &Path, args: &SvrBacktest) -> anyhow::Result<()> {
     output::write(&report, &crate::commands::destination(&args.output))
 }
 
+/// The liquidations of files in a range of time, by time.
+pub(crate) fn events(files: &[DataFile], range: &TimeRange) -> anyhow::Result<Vec<Event>> {
+    let mut events = Vec::new();
+    let columns = ["time", "chain_id", "collateral_symbol", "collateral_usd", "debt_symbol", "debt_usd"];
+    for chunk in Scan::of(&columns).within(*range).chunks(files) {
+        for batch in chunk.read()? {
+            take(&batch?, &mut events);
+        }
+    }
+    events.retain(|event| range.from <= event.time && event.time < range.until);
+    // One order for all additions of floats.
+    events.sort_by_key(|event| event.time);
+    Ok(events)
+}
+
 fn take(batch: &arrow_array::RecordBatch, events: &mut Vec<Event>) {
     let times = batch["time"].as_primitive::<TimestampMicrosecondType>();
-    let symbols = batch["collateral_symbol"].as_dictionary::<Int32Type>();
-    let names = symbols.values().as_string::<i32>();
+    let chains = batch["chain_id"].as_primitive::<UInt64Type>();
+    let symbols = ["collateral_symbol", "debt_symbol"].map(|name| batch[name].as_dictionary::<Int32Type>());
+    let names = symbols.map(|symbols| symbols.values().as_string::<i32>());
     let [collateral, debt] = ["collateral_usd", "debt_usd"].map(|name| batch[name].as_primitive::<Decimal128Type>());
     for row in 0..batch.num_rows() {
         let usd = |column: &arrow_array::Decimal128Array| (!column.is_null(row)).then(|| Usd8(column.value(row)));
         events.push(Event {
             time: TimeUs(times.value(row)),
+            chain: ChainId(chains.value(row)),
             past: Past { debt: usd(debt), collateral: usd(collateral) },
-            collateral: symbols.key(row).map(|key| names.value(key).to_owned()),
+            collateral: symbols[0].key(row).map(|key| names[0].value(key).to_owned()),
+            debt: symbols[1].key(row).map(|key| names[1].value(key).to_owned()),
         });
     }
 }

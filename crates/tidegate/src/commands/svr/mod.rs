@@ -1,9 +1,9 @@
 //! `tidegate svr`: how much of the bonuses was recaptured, and who got it.
 
-mod backtest;
+pub(crate) mod backtest;
 mod claims;
 mod draw;
-mod rows;
+pub(crate) mod rows;
 mod tables;
 mod waterfall;
 
@@ -193,7 +193,7 @@ fn words(reason: StrayReason) -> &'static str {
 }
 
 /// A share such as `65%` or `0.65`, in basis points or finer, as parts of a million.
-fn share(option: &str, text: &str) -> anyhow::Result<u32> {
+pub(crate) fn share(option: &str, text: &str) -> anyhow::Result<u32> {
     let parse = || {
         let text = text.trim();
         let (number, unit) = text.strip_suffix('%').map_or((text, 1_000_000), |number| (number.trim(), 10_000));

@@ -136,18 +136,23 @@ fn of_market(archive: &Archive, dataset: &DatasetName) -> anyhow::Result<Rows> {
     );
 }
 
+/// How a recorded liquidation came about.
+pub(crate) const fn route(row: &recaptures::Row) -> Route {
+    match (row.routed, row.recaptured) {
+        (true, Some(Usd8(1..))) => Route::Paid,
+        (true, Some(_)) => Route::Unpaid,
+        (true, None) => Route::PaymentUnknown,
+        // A record says that no auction was held, not what made the liquidation possible.
+        (false, _) => Route::Unknown,
+    }
+}
+
 fn imported(archive: &Archive, dataset: &DatasetName, range: &TimeRange) -> anyhow::Result<Rows> {
     let mut rows = Rows { name: dataset.to_string(), ..Rows::default() };
     let mut days = 0_u64;
     for row in recaptures::load(archive, dataset, range)? {
         days += u64::from(row.time_is_day);
-        let route = match (row.routed, row.recaptured) {
-            (true, Some(Usd8(1..))) => Route::Paid,
-            (true, Some(_)) => Route::Unpaid,
-            (true, None) => Route::PaymentUnknown,
-            // A record says that no auction was held, not what made the liquidation possible.
-            (false, _) => Route::Unknown,
-        };
+        let route = route(&row);
         let paid = |usd: Option<Usd8>| usd.filter(|_| route == Route::Paid);
         rows.events.push(Event {
             record: Record {

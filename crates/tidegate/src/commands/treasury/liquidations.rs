@@ -16,7 +16,7 @@ use source::archive::footer::TimeRange;
 use source::archive::{Archive, Scan};
 
 use super::made_up;
-use super::record::Group;
+use super::record::{Found, Group};
 use crate::treasury::coins::Coins;
 use crate::world::Claim;
 
@@ -39,15 +39,6 @@ const COLUMNS: [&str; 16] = [
     "usd_standing",
 ];
 
-/// What was found.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    /// The transfers of each liquidation.
-    pub groups: Vec<Group>,
-    /// Rows whose fee is not known, and why.
-    pub unknown: Vec<(u64, String)>,
-}
-
 /// One liquidation.
 struct Row {
     log: Log,
@@ -67,7 +58,9 @@ pub(super) fn gather(archive: &Archive, name: &str, coins: &mut Coins, tokens: &
         return made_up::gather(&claim, coins);
     }
     if archive.synced_market(&dataset).is_none() {
-        bail!("{dataset} was imported and does not tell fees and deficits in tokens; name a synced market");
+        bail!(
+            "{dataset} was imported and does not tell fees and deficits in tokens; name a synced market, or a record of `tidegate import recaptures`"
+        );
     }
     let mut found = Found::default();
     let mut number = 0;

@@ -8,8 +8,7 @@ use engine::treasury::{Asset, Transfer, post};
 use protocol::standing::Standing;
 use protocol::token::Token;
 
-use super::liquidations::Found;
-use super::record::Group;
+use super::record::{Found, Group};
 use crate::treasury::coins::Coins;
 use crate::world::{Claim, World, found};
 
@@ -44,5 +43,6 @@ pub(super) fn gather(claim: &Claim, coins: &mut Coins) -> anyhow::Result<Found> 
     Ok(Found {
         groups: transfers.into_iter().zip(1..).map(|(transfer, number)| Group::of(transfer, number)).collect(),
         unknown: unknown.collect(),
+        notes: Vec::new(),
     })
 }

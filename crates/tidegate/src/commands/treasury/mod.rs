@@ -2,7 +2,9 @@
 
 mod liquidations;
 mod made_up;
+mod past;
 mod policy;
+mod recaptures;
 mod record;
 mod show;
 mod statement;

@@ -1,25 +1,22 @@
 //! `tidegate treasury policy`: policies for the loss buffer over one history, side by side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use engine::treasury::policy::{History, Observed, Policy, Run, simulate};
-use engine::treasury::{Action, Code};
-use protocol::aave::math::{Bps, Ray};
+use engine::treasury::policy::{History, Policy, Run, simulate};
+use protocol::aave::math::Ray;
 use protocol::amount::Usd8;
 use protocol::standing::Standing;
 use protocol::time::{SECOND_US, TimeUs};
-use protocol::token::Tokens;
 use source::archive::Archive;
 
-use super::liquidations;
+use super::past;
 use crate::args::TreasuryPolicy;
 use crate::chart::{Bar, Bars, Caption, Chart, Scales};
 use crate::output;
 use crate::table::{Report, Table, Unit, Value};
 use crate::text;
-use crate::treasury::coins::Coins;
 use crate::treasury::history::{self, bps, dollars};
 use crate::treasury::policies;
 
@@ -30,8 +27,12 @@ pub(super) fn run(archive: &Path, args: &TreasuryPolicy) -> anyhow::Result<()> {
     let mut notes = Vec::new();
     let history = match (&args.history, &args.dataset) {
         (Some(path), _) => history::read(path, opening, cover)?,
-        (None, Some(name)) => of_dataset(&Archive::at(archive)?, name, opening, cover, &mut notes)?,
-        (None, None) => bail!("name a history with --history, or a synced market with --dataset"),
+        (None, Some(name)) => {
+            let (history, more) = past::history(&Archive::at(archive)?, name, (opening, cover), args)?;
+            notes = more;
+            history
+        }
+        (None, None) => bail!("name a history with --history, or a dataset with --dataset"),
     };
     if history.steps.is_empty() {
         bail!("the history has no step; a policy needs at least two to tell anything");
@@ -74,49 +75,6 @@ fn policies_of(args: &TreasuryPolicy, names: &[String]) -> anyhow::Result<Vec<Po
     Ok(found)
 }
 
-/// Income and deficits of a synced market's liquidations by day, each day of the period a step.
-fn of_dataset(
-    archive: &Archive,
-    name: &str,
-    opening: u128,
-    cover: Bps,
-    notes: &mut Vec<String>,
-) -> anyhow::Result<History> {
-    let mut coins = Coins::default();
-    let found = liquidations::gather(archive, name, &mut coins, Tokens::embedded())?;
-    let mut days: BTreeMap<(i64, String), Observed> = BTreeMap::new();
-    let mut without = found.unknown.len();
-    let mut has_shares = false;
-    for transfer in found.groups.iter().flat_map(|group| &group.transfers) {
-        let Action::Post(entry) = transfer.action else { continue };
-        // What the safe hands on was income when it accrued.
-        if entry.credit.code == Code::SvrReceivable {
-            continue;
-        }
-        has_shares |= entry.credit.code == Code::SvrShare;
-        let about = entry.credit.reserve.unwrap_or_default();
-        let reserve = coins.reserve(entry.credit.asset.network, about);
-        let seen = days.entry((transfer.time.day(), reserve)).or_default();
-        let is_income = matches!(entry.credit.code, Code::LiquidationFees | Code::SvrShare);
-        match transfer.usd.and_then(|usd| u128::try_from(usd.0).ok()) {
-            Some(usd) if is_income => seen.income = seen.income.saturating_add(usd),
-            Some(usd) => seen.deficit = seen.deficit.saturating_add(usd),
-            None => without += 1,
-        }
-    }
-    if without > 0 {
-        notes.push(format!("{without} fees or deficits have no value in dollars and are in no step."));
-    }
-    notes.push(if has_shares {
-        "Income is liquidation fees and the protocol's share of what auctions recaptured; interest is not in it."
-            .to_owned()
-    } else {
-        "Income is liquidation fees alone; what an auction recaptured and interest are not in it.".to_owned()
-    });
-    history::by_day(&days, opening, cover)
-        .with_context(|| format!("{} has no fee and no deficit that could be tried", text::printable(name)))
-}
-
 fn remarks(history: &History) -> Vec<String> {
     let mut notes = vec![
         format!(
@@ -134,7 +92,7 @@ fn remarks(history: &History) -> Vec<String> {
     notes
 }
 
-fn usd(amount: u128) -> String {
+pub(super) fn usd(amount: u128) -> String {
     text::usd(Usd8(i128::try_from(amount).unwrap_or(i128::MAX)))
 }
 

@@ -9,7 +9,7 @@ use protocol::chain::ChainId;
 use protocol::standing::Standing;
 use protocol::token::Tokens;
 use protocol::{Address, B256};
-use source::archive::{Archive, Writer};
+use source::archive::{Archive, DatasetName, Writer, recaptures};
 use source::import::fields;
 
 use super::{account, liquidations, moment, reserve};
@@ -67,6 +67,27 @@ impl Group {
     }
 }
 
+/// What a dataset was found to have brought and cost.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The transfers of each liquidation.
+    pub groups: Vec<Group>,
+    /// Rows of which an amount is not known, and why.
+    pub unknown: Vec<(u64, String)>,
+    /// What a reader must know.
+    pub notes: Vec<String>,
+}
+
+/// Gathers what a dataset's liquidations brought and cost: a record's recaptured amounts, or a synced market's fees and deficits.
+pub(super) fn gather(archive: &Archive, name: &str, coins: &mut Coins, tokens: &Tokens) -> anyhow::Result<Found> {
+    let dataset = DatasetName::new(name)?;
+    if archive.synced_market(&dataset).is_none() && !recaptures::files(archive, &dataset)?.is_empty() {
+        super::recaptures::gather(archive, &dataset, coins, tokens)
+    } else {
+        liquidations::gather(archive, name, coins, tokens)
+    }
+}
+
 /// Takes everything that was named.
 pub(super) fn run(archive: &Path, args: &TreasuryRecord) -> anyhow::Result<()> {
     let tokens = import::tokens(args.tokens.as_deref())?;
@@ -74,15 +95,16 @@ pub(super) fn run(archive: &Path, args: &TreasuryRecord) -> anyhow::Result<()> {
     // A dry run looks at what is there, and waits for nobody.
     let writer = if args.dry_run { None } else { Some(Writer::open(&archive)?) };
     let mut taken = Taken { books: Books::load(&archive)?, writer: writer.as_ref(), tables: tables(), standing: None };
+    let mut notes = Vec::new();
     for name in &args.dataset {
-        let found = liquidations::gather(&archive, name, &mut taken.books.coins, &tokens)?;
+        let found = gather(&archive, name, &mut taken.books.coins, &tokens)?;
+        notes.extend(found.notes.into_iter().map(|note| format!("{}: {note}", text::printable(name))));
         taken.all(name, found.groups, found.unknown)?;
     }
     for path in &args.files {
         let groups = read(path, &mut taken.books.coins, &tokens)?;
         taken.all(&path.display().to_string(), groups, Vec::new())?;
     }
-    let mut notes = Vec::new();
     if args.dry_run {
         notes.push("A dry run: nothing was written.".to_owned());
     }
