@@ -357,7 +357,7 @@ impl Sums {
             ("No auction: other feed or no price", [Route::OtherFeed, Route::NoPrice].as_slice()),
             ("Missed: public after cutoff", &[Route::Fallback]),
             ("Outside: after or beside the bundle", &[Route::Landed, Route::Leaked]),
-            ("Not auctioned, or cause not known", &[Route::Unknown]),
+            ("Not auctioned, or cause not known", &[Route::NotAuctioned, Route::Unknown]),
         ] {
             lines.takes(label, self.of_routes(routes));
         }

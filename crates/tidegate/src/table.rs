@@ -94,10 +94,10 @@ impl Table {
 }
 
 impl Value {
-    /// The share of a part in a whole; missing where the whole is zero.
+    /// The share of a part in a whole; missing where the whole is not above nothing.
     pub(crate) fn share(part: i128, whole: i128) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a share is read to a few digits")]
-        if whole == 0 { Self::Missing } else { Self::Share(part as f64 / whole as f64) }
+        if whole <= 0 { Self::Missing } else { Self::Share(part as f64 / whole as f64) }
     }
 
     /// US dollars of eight decimals, missing where `known` is false.

@@ -4,13 +4,18 @@
 //! to the safe behind those, which the block's fee recipient makes. On a chain with settlement contracts, a bundle is one transaction that
 //! holds all of it. The rules, where more than one reading is possible:
 //!
-//! * A round opens a bundle unless the one before it holds nothing but rounds: several updates can be sold together.
-//! * A payment is for the bundle that stands nearest before it; several in a row are for the same one.
-//! * A liquidation behind a payment begins a bundle without a round: it is paid for if another payment follows, else it leaked.
-//! * Without a payment, a liquidation that follows its round without a foreign transaction in between was taken in its bundle and is
-//!   unpaid; one further away leaked.
+//! * A round opens a bundle unless it stands directly behind one that holds nothing but rounds: several updates can be sold together.
+//! * A liquidation belongs to a bundle if it stands in the bundle's last transaction, or in the one directly behind that and is taken by
+//!   whoever takes the bundle's other liquidations: a bundle has one winner. With a foreign transaction in between, taken by somebody
+//!   else, or behind the payment, it leaked. So no stranger is ever given a share; where two winners truly shared a round, the second
+//!   is said to have leaked.
+//! * A payment is for the bundle that stands nearest before it in its block, at any distance: builders pay later in the block, and
+//!   most often directly behind it. Several are for the same one.
+//! * What a bundle took of a round that another bundle brought leaked from that one, unless it is paid for.
+//! * Where somebody who is no known payer paid behind a bundle without a payment, it is not known whether that was for it.
 //! * A payment in a block without a bundle for it is assigned to nobody, even if an earlier block has an unpaid liquidation.
 //! * In a block that was not looked at whole, what is not seen to be paid is not known to be unpaid.
+//! * A public round that the auction brings again once its cutoff is over was visible already, and no auction was held for it.
 //!
 //! Nothing but the blocks decides, so a reorganised chain is attributed by folding what replaced its blocks onto a copy from before.
 
@@ -18,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::{Address, B256};
 
-use super::facts::{Block, Happened, Path, Place, Trigger, Untold};
+use super::facts::{Block, Happened, Liquidated, Path, Place, Trigger, Untold};
 use super::row::Route;
 use super::view::{MOST_ROUNDS, Reading, Transmission, View};
 
@@ -209,11 +214,18 @@ impl Attribution {
         Ok(assignments)
     }
 
-    fn transmit(&mut self, aggregator: Address, transmission: &Transmission, auctioned: Option<(u64, u32)>) {
+    fn transmit(&mut self, time: u64, aggregator: Address, transmission: &Transmission, auctioned: Option<(u64, u32)>) {
         let feed = self
             .feeds
             .entry(aggregator)
             .or_insert_with(|| Feed { view: View::begun_late(), arrivals: BTreeMap::new() });
+        let is_over = |round: u32| {
+            let wait = feed.view.round(round).map(|reading| reading.recorded_at).zip(feed.view.cutoff_seconds());
+            wait.is_some_and(|(recorded_at, cutoff)| recorded_at.saturating_add(cutoff.into()) < time)
+        };
+        // Readers saw such a round already, and the exclusive time that an auction sells was over.
+        let auctioned =
+            auctioned.filter(|_| !matches!(*transmission, Transmission::Exposed { round } if is_over(round)));
         feed.view.apply(transmission);
         match *transmission {
             Transmission::Round { reading, .. } => feed.arrive(reading.round, auctioned),
@@ -242,7 +254,9 @@ impl Attribution {
                 (Some(cutoff), Some(reading)) if reading.recorded_at.saturating_add(cutoff.into()) >= block.time => {
                     unknown(Untold::Unseen)
                 }
-                _ => Triggered::Elsewhere(Route::Fallback, None),
+                (Some(_), Some(_)) => Triggered::Elsewhere(Route::Fallback, None),
+                (None, _) => unknown(Untold::Unseen),
+                (Some(_), None) => unknown(Untold::Round),
             },
         }
     }
@@ -259,10 +273,15 @@ enum Triggered {
 struct Stretch {
     /// The transaction that it is, where a settlement contract made it.
     settlement: Option<B256>,
-    has_rounds: bool,
+    /// The place of its last transaction, payments left out.
+    last: u32,
+    /// Who took its first liquidation, whether or not an auction was held for that.
+    taker: Option<Address>,
     liquidations: Vec<Candidate>,
     payments: Vec<(Place, Money)>,
     contradicts: bool,
+    /// Whether somebody paid behind it who is no known payer.
+    has_strange_payment: bool,
     solved_wei: Vec<u128>,
 }
 
@@ -273,10 +292,8 @@ struct Candidate {
     at: usize,
     /// Which of its conclusions.
     taken: usize,
-    /// The place of the transaction that brought its round.
-    round_at: u32,
-    /// Which stretch the round stands in.
-    round_in: Option<usize>,
+    /// Whether its round stands in another stretch.
+    is_of_another: bool,
 }
 
 struct Reader<'a> {
@@ -284,8 +301,6 @@ struct Reader<'a> {
     block: &'a Block,
     /// Transactions in which a settlement contract allocated a bid.
     settlements: BTreeSet<B256>,
-    /// Places of transactions that are known to be part of bundles.
-    places: BTreeSet<u32>,
     /// The stretch that a transaction with a round opened or joined.
     rounds_in: BTreeMap<u32, usize>,
     stretches: Vec<Stretch>,
@@ -294,32 +309,10 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(attribution: &'a mut Attribution, block: &'a Block) -> Self {
-        let mut settlements = BTreeSet::new();
-        let mut places = BTreeSet::new();
-        for (place, happened) in &block.happened {
-            match happened {
-                Happened::Allocated { .. } => drop(settlements.insert(place.transaction)),
-                Happened::Round { path: Path::Secondary, .. } | Happened::Exposed { .. } | Happened::Liquidated(_) => {
-                    places.insert(place.transaction_index);
-                }
-                Happened::Round { .. }
-                | Happened::CutoffSet { .. }
-                | Happened::MaxSyncSet { .. }
-                | Happened::Repeated { .. }
-                | Happened::Payment { .. }
-                | Happened::Solved { .. } => {}
-            }
-        }
-        let rounds_in = BTreeMap::new();
-        Self {
-            attribution,
-            block,
-            settlements,
-            places,
-            rounds_in,
-            stretches: Vec::new(),
-            found: Assignments::default(),
-        }
+        let allocated = block.happened.iter().filter(|(_, happened)| matches!(happened, Happened::Allocated { .. }));
+        let settlements = allocated.map(|(place, _)| place.transaction).collect();
+        let (rounds_in, stretches) = (BTreeMap::new(), Vec::new());
+        Self { attribution, block, settlements, rounds_in, stretches, found: Assignments::default() }
     }
 
     fn read(&mut self, at: usize) {
@@ -343,7 +336,7 @@ impl<'a> Reader<'a> {
             Happened::MaxSyncSet { aggregator, rounds } => {
                 self.transmit(*place, *aggregator, Transmission::MaxSync { rounds: *rounds });
             }
-            Happened::Liquidated(liquidated) => self.liquidated(at, *place, liquidated.trigger),
+            Happened::Liquidated(liquidated) => self.liquidated(at, *place, liquidated),
             Happened::Payment { from, wei, .. } => self.paid(*place, *from, *wei),
             Happened::Solved { bid_wei, succeeded, .. } => {
                 let last = self.stretches.last_mut().filter(|last| last.settlement == Some(place.transaction));
@@ -366,49 +359,72 @@ impl<'a> Reader<'a> {
             Transmission::Repeated { .. } | Transmission::Cutoff { .. } | Transmission::MaxSync { .. } => false,
         };
         let auctioned = is_auctioned.then_some((self.block.number, place.transaction_index));
-        self.attribution.transmit(aggregator, &transmission, auctioned);
+        self.attribution.transmit(self.block.time, aggregator, &transmission, auctioned);
         if is_auctioned {
-            let stretch = self.stretch(place, |last| last.liquidations.is_empty() && last.payments.is_empty());
-            self.stretches[stretch].has_rounds = true;
+            let holds_rounds = |last: &Stretch| last.taker.is_none() && last.payments.is_empty();
+            let stretch = self.joined(place, holds_rounds).unwrap_or_else(|| self.opened(place));
+            self.stretches[stretch].last = place.transaction_index;
             self.rounds_in.insert(place.transaction_index, stretch);
         }
     }
 
-    fn liquidated(&mut self, at: usize, place: Place, trigger: Trigger) {
-        let aggregator = match trigger {
+    fn liquidated(&mut self, at: usize, place: Place, liquidated: &Liquidated) {
+        let aggregator = match liquidated.trigger {
             Trigger::Round { aggregator, .. } => Some(aggregator),
             Trigger::OtherFeed(_) | Trigger::NoPrice | Trigger::Unknown(_) => None,
         };
-        let (route, why) = match self.attribution.route(self.block, trigger) {
+        let is_one_winners = |last: &Stretch| {
+            let is_his = last.taker.is_none_or(|taker| taker == liquidated.liquidator);
+            last.payments.is_empty() && (is_his || last.last == place.transaction_index)
+        };
+        let mut stretch = self.joined(place, is_one_winners);
+        let (route, why) = match self.attribution.route(self.block, liquidated.trigger) {
             Triggered::Elsewhere(route, why) => (route, why),
             Triggered::Auctioned(round_at) => {
-                let stretch = self.stretch(place, |last| last.payments.is_empty());
+                if self.settlements.contains(&place.transaction) {
+                    stretch = stretch.or_else(|| Some(self.opened(place)));
+                }
                 let taken = self.found.taken.len();
-                let round_in = self.rounds_in.get(&round_at).copied();
-                self.stretches[stretch].liquidations.push(Candidate { at, taken, round_at, round_in });
-                // What it is, the end of the block tells.
-                (Route::PaymentUnknown, None)
+                stretch.map_or((Route::Leaked, None), |stretch| {
+                    let is_of_another = self.rounds_in.get(&round_at).is_some_and(|other| *other != stretch);
+                    self.stretches[stretch].liquidations.push(Candidate { at, taken, is_of_another });
+                    // What it is, the end of the block tells.
+                    (Route::PaymentUnknown, None)
+                })
             }
         };
+        if let Some(stretch) = stretch {
+            let joined = &mut self.stretches[stretch];
+            (joined.last, joined.taker) = (place.transaction_index, joined.taker.or(Some(liquidated.liquidator)));
+        }
         self.found.taken.push(Assigned { at, route, why, aggregator, bundle: None });
     }
 
-    /// The last stretch if something at this place may join it, else a new one.
-    fn stretch(&mut self, place: Place, may_join: impl Fn(&Stretch) -> bool) -> usize {
-        let settlement = self.settlements.contains(&place.transaction).then_some(place.transaction);
-        let joins = self.stretches.last().is_some_and(|last| last.settlement == settlement && may_join(last));
-        if !joins {
-            self.stretches.push(Stretch { settlement, ..Stretch::default() });
-        }
+    /// The last stretch, if something in this transaction stands in it or directly behind it and may join it.
+    fn joined(&self, place: Place, may_join: impl Fn(&Stretch) -> bool) -> Option<usize> {
+        let settlement = self.settlements.get(&place.transaction);
+        let last = self.stretches.last().filter(|last| last.settlement.as_ref() == settlement)?;
+        let is_adjacent = place.transaction_index.checked_sub(last.last).is_some_and(|apart| apart <= 1);
+        (is_adjacent && may_join(last)).then(|| self.stretches.len().saturating_sub(1))
+    }
+
+    /// A new stretch, which begins with this transaction.
+    fn opened(&mut self, place: Place) -> usize {
+        let settlement = self.settlements.get(&place.transaction).copied();
+        self.stretches.push(Stretch { settlement, last: place.transaction_index, ..Stretch::default() });
         self.stretches.len().saturating_sub(1)
     }
 
     fn paid(&mut self, place: Place, from: Address, wei: u128) {
+        let bundle = self.stretches.last_mut().filter(|last| last.settlement.is_none());
         if from != self.block.fee_recipient && !self.attribution.rules.payers.contains(&from) {
+            if let Some(bundle) = bundle {
+                bundle.has_strange_payment = true;
+            }
             return self.stray(place, wei, StrayReason::Payer(from));
         }
-        match self.stretches.last_mut().filter(|last| last.settlement.is_none()) {
-            Some(last) => last.payments.push((place, Money::Refund { wei })),
+        match bundle {
+            Some(bundle) => bundle.payments.push((place, Money::Refund { wei })),
             None => {
                 let unpaid = self.attribution.unpaid.back().copied();
                 let reason = unpaid.map_or(StrayReason::NoBundle, |block| StrayReason::MaybeLate { block });
@@ -438,7 +454,7 @@ impl<'a> Reader<'a> {
 
     fn conclude(mut self) -> Assignments {
         let stretches = std::mem::take(&mut self.stretches);
-        for (number, stretch) in stretches.iter().enumerate() {
+        for stretch in &stretches {
             let sum = stretch.payments.iter().map(|(_, money)| *money).reduce(Money::add);
             if let Some(money) = sum.filter(|_| !stretch.liquidations.is_empty()) {
                 let bundle = Some(self.found.bundles.len());
@@ -457,7 +473,7 @@ impl<'a> Reader<'a> {
                 self.stray(*place, money.recaptured_wei(), StrayReason::NoLiquidation);
             }
             for candidate in &stretch.liquidations {
-                let (route, why) = self.unpaid(&stretches, number, candidate);
+                let (route, why) = self.unpaid(stretch, candidate);
                 let taken = &mut self.found.taken[candidate.taken];
                 (taken.route, taken.why) = (route, why);
             }
@@ -467,20 +483,17 @@ impl<'a> Reader<'a> {
     }
 
     /// What a liquidation is for which its own stretch holds no payment.
-    fn unpaid(&self, stretches: &[Stretch], own: usize, candidate: &Candidate) -> (Route, Option<Untold>) {
-        if stretches[own].contradicts {
+    fn unpaid(&self, own: &Stretch, candidate: &Candidate) -> (Route, Option<Untold>) {
+        if own.contradicts {
             return (Route::PaymentUnknown, Some(Untold::Contradiction));
         }
-        let round_in = candidate.round_in.filter(|stretch| *stretch != own).map(|stretch| &stretches[stretch]);
-        if round_in.is_some_and(|stretch| stretch.settlement.is_some() || !stretch.payments.is_empty()) {
+        if candidate.is_of_another {
             return (Route::Leaked, None);
         }
-        if !self.block.is_whole {
-            return (Route::PaymentUnknown, None);
+        if own.has_strange_payment {
+            return (Route::PaymentUnknown, Some(Untold::Payer));
         }
-        let (place, _) = &self.block.happened[candidate.at];
-        let is_adjacent = (candidate.round_at..place.transaction_index).all(|index| self.places.contains(&index));
-        (if is_adjacent { Route::Unpaid } else { Route::Leaked }, None)
+        (if self.block.is_whole { Route::Unpaid } else { Route::PaymentUnknown }, None)
     }
 }
 

@@ -5,7 +5,7 @@
 //! high at once, so that it is wider than any one of them. The bonus is what was seized beyond what was repaid where both are known and
 //! agree, and an assumed share of the debt elsewhere.
 //!
-//! Waiting: while the cutoff runs, the price of the collateral falls by `min(1, k * sqrt(cutoff / 3600)) * (high - low) / high` of its hour:
+//! Waiting: while the cutoff runs, the price of the collateral falls by `min(1, k * sqrt(cutoff / 3600)) * (high - low) / high` of its hour, of the worse where it touches two:
 //! the range of an hour scaled by the root of time, as that of a random walk is, with k = 1/2, 1 and 4 (with 4 the whole range of
 //! the hour falls into 225 seconds). Every position was at a health factor of one when its price came, owed one asset of steady price and
 //! held one that moves. What is left of the debt once all collateral is seized with its bonus is the deficit:
@@ -230,12 +230,19 @@ impl Hours {
         is_one
     }
 
-    /// By what share of its price the collateral falls while a cutoff runs in the hour of a second; none where that hour is not held.
+    /// By what share of its price the collateral falls while a cutoff runs from a second on: in the worse of the hours that it touches;
+    /// none where one of these is not held.
     #[must_use]
     pub fn fall(&self, second: i64, cutoff_seconds: u32, haste: f64) -> Option<f64> {
-        let (high, low) = self.0.get(&(second.div_euclid(3_600) * 3_600))?;
+        let hour = |second: i64| second.div_euclid(3_600).saturating_mul(3_600);
+        let (first, last) = (hour(second), hour(second.saturating_add(cutoff_seconds.into())));
         let reach = (haste * (f64::from(cutoff_seconds) / 3_600.0).sqrt()).min(1.0);
-        Some(reach * (high - low) / high)
+        let mut worst = 0.0_f64;
+        for start in (first..=last).step_by(3_600) {
+            let (high, low) = self.0.get(&start)?;
+            worst = worst.max(reach * (high - low) / high);
+        }
+        Some(worst)
     }
 }
 
@@ -251,7 +258,7 @@ pub fn deficit(threshold: f64, bonus: f64, fall: f64) -> f64 {
 pub struct Waiting {
     /// Liquidations that were looked at.
     pub count: u64,
-    /// Those whose hour has no prices.
+    /// Those that a cutoff begins or ends in an hour without prices for.
     pub without_prices: u64,
     /// The debt of those looked at in US dollars.
     pub debt: f64,
@@ -350,6 +357,11 @@ mod tests {
         assert_eq!(hours.fall(7_300, 225, HASTE.mid), Some(0.1));
         assert_eq!(hours.fall(7_300, 900, HASTE.high), Some(0.4));
         assert_eq!((hours.fall(7_300, 0, HASTE.high), hours.fall(7_199, 60, 1.0)), (Some(0.0), None));
+        // A cutoff that runs into the next hour is as bad as the worse of both; where that is not held, it is not known.
+        assert_eq!((hours.fall(10_799, 0, 1.0), hours.fall(10_700, 225, HASTE.high)), (Some(0.0), None));
+        assert!(hours.add(10_800, 100.0, 20.0));
+        assert_eq!(hours.fall(10_700, 225, HASTE.high), Some(0.8));
+        assert_eq!(hours.fall(10_500, 225, HASTE.high), Some(0.4));
         let mut waiting = Waiting::default();
         waiting.add(&hours, (7_300, 1_000.0), 225, (0.78, 0.05));
         waiting.add(&hours, (0, 1_000.0), 225, (0.78, 0.05));

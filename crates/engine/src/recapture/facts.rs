@@ -175,8 +175,11 @@ pub enum Untold {
     Aggregator,
     /// The round that is said to have made it possible came before what was read, or too long ago to be held.
     Round,
-    /// The round that is said to have made it possible was not visible to the market then, by the cutoff that is known.
+    /// The round that is said to have made it possible was not visible to the market then, by the cutoff that is known; or none is,
+    /// so that it is not known to have been visible.
     Unseen,
+    /// Somebody paid behind it who is no known payer, and perhaps for it.
+    Payer,
     /// What the logs say of its payment contradicts itself.
     Contradiction,
 }
@@ -194,4 +197,14 @@ pub struct Value {
     pub protocol_fee: Usd8,
     /// How the weakest of these is known.
     pub standing: Standing,
+}
+
+impl Value {
+    /// Whether it can be: nothing is below nothing but the bonus, which is what was seized beyond what was repaid. What cannot be is
+    /// taken as not known.
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        let are_amounts = [self.collateral, self.debt, self.protocol_fee].iter().all(|usd| usd.0 >= 0);
+        are_amounts && self.collateral.checked_sub(self.debt) == Some(self.bonus)
+    }
 }

@@ -4,6 +4,10 @@
 //! called by its denominator: `recaptured / all bonuses = recaptured / routed bonuses * routed bonuses / all bonuses` (coverage), which
 //! holds by construction, because the same sums stand in all three.
 //!
+//! What is not known makes rates bounds, never zeros: where a payment of an auctioned bonus is not known, what was recaptured is at least
+//! what stands there ([`Sums::bonus_payment_unknown`]); where it is not known whether an auction was held, coverage is at least and at
+//! most what [`Rates`] say.
+//!
 //! Everything added up is an integer, so neither the order of rows nor how they are divided matters.
 
 use std::collections::BTreeMap;
@@ -91,12 +95,16 @@ pub struct Sums {
     pub volume_with_bonus: i128,
     /// Gross bonuses.
     pub bonus: i128,
-    /// The protocol's fees on them; where the source gives none, nothing is taken off.
+    /// Of these, bonuses an auction was held for whose payment is not known, or has no value in dollars.
+    pub bonus_payment_unknown: i128,
+    /// The protocol's fees on bonuses; where the source gives none, nothing is taken off.
     pub fee: i128,
     /// Of how many the protocol's fee is not known.
     pub without_fee: u64,
     /// What was recaptured of those bonuses.
     pub recaptured: i128,
+    /// Of this, what was recaptured where the volume is known too: the part of a rate by volume.
+    pub recaptured_with_volume: i128,
     /// The protocol's part.
     pub protocol: i128,
     /// The network's part.
@@ -150,8 +158,10 @@ pub struct Rates {
     pub of_all: Ratio,
     /// Recaptured of the bonuses an auction was held for.
     pub of_routed: Ratio,
-    /// Bonuses an auction was held for, of all bonuses.
+    /// Bonuses an auction was held for, of all bonuses: the least where it is not known of some.
     pub coverage: Ratio,
+    /// The same with those of which it is not known: the most.
+    pub coverage_at_most: Ratio,
     /// Recaptured of what was seized.
     pub of_volume: Ratio,
     /// Recaptured of all bonuses without the protocol's fee.
@@ -186,11 +196,26 @@ impl Sums {
         self.without_fee += u64::from(record.protocol_fee.is_none());
         plus(&mut route.bonus, bonus.0)?;
         plus(&mut route.fee, fee)?;
+        let is_payment_unknown = match record.route {
+            Route::PaymentUnknown => true,
+            Route::Paid => record.recaptured.is_none(),
+            Route::Unpaid
+            | Route::Leaked
+            | Route::Landed
+            | Route::Fallback
+            | Route::OtherFeed
+            | Route::NoPrice
+            | Route::NotAuctioned
+            | Route::Unknown => false,
+        };
+        let recaptured = dollars(record.recaptured);
         for (sum, term) in [
             (&mut self.bonus, bonus.0),
+            (&mut self.bonus_payment_unknown, if is_payment_unknown { bonus.0 } else { 0 }),
             (&mut self.fee, fee),
             (&mut self.volume_with_bonus, dollars(record.volume)),
-            (&mut self.recaptured, dollars(record.recaptured)),
+            (&mut self.recaptured, recaptured),
+            (&mut self.recaptured_with_volume, if record.volume.is_some() { recaptured } else { 0 }),
             (&mut self.protocol, dollars(record.protocol)),
             (&mut self.network, dollars(record.network)),
         ] {
@@ -213,8 +238,10 @@ impl Sums {
             (&mut self.volume, other.volume),
             (&mut self.volume_with_bonus, other.volume_with_bonus),
             (&mut self.bonus, other.bonus),
+            (&mut self.bonus_payment_unknown, other.bonus_payment_unknown),
             (&mut self.fee, other.fee),
             (&mut self.recaptured, other.recaptured),
+            (&mut self.recaptured_with_volume, other.recaptured_with_volume),
             (&mut self.protocol, other.protocol),
             (&mut self.network, other.network),
             (&mut self.recaptured_beside, other.recaptured_beside),
@@ -245,6 +272,12 @@ impl Sums {
         })
     }
 
+    /// Whether of every auctioned liquidation it is known, in dollars, what was paid.
+    #[must_use]
+    pub fn is_payment_known(&self) -> bool {
+        self.of(&[Route::PaymentUnknown]).count == 0 && self.without_payment == 0
+    }
+
     /// What an auction could have been held for, and nobody paid: gross bonuses that were unpaid, leaked, landed before or fell back.
     #[must_use]
     pub fn missed(&self) -> RouteSums {
@@ -257,11 +290,13 @@ impl Sums {
         let ratio = |part: i128, whole: i128| Ratio { part: Usd8(part), whole: Usd8(whole) };
         let routed = self.of(&Route::ROUTED);
         let possible = self.of(&[Route::ROUTED.as_slice(), &[Route::Leaked, Route::Landed, Route::Fallback]].concat());
+        let unknown = self.of(&[Route::Unknown]);
         let rates = Rates {
             of_all: ratio(self.recaptured, self.bonus),
             of_routed: ratio(self.recaptured, routed.bonus),
             coverage: ratio(routed.bonus, self.bonus),
-            of_volume: ratio(self.recaptured, self.volume_with_bonus),
+            coverage_at_most: ratio(routed.bonus.saturating_add(unknown.bonus), self.bonus),
+            of_volume: ratio(self.recaptured_with_volume, self.volume_with_bonus),
             net_of_all: ratio(self.recaptured, self.bonus.saturating_sub(self.fee)),
             net_of_routed: ratio(self.recaptured, routed.bonus.saturating_sub(routed.fee)),
             fallback: ratio(self.of(&[Route::Fallback]).bonus, possible.bonus),

@@ -36,6 +36,8 @@ pub enum Route {
     OtherFeed,
     /// No price did.
     NoPrice,
+    /// No auction was held, and what made it possible is not told.
+    NotAuctioned,
     /// Logs do not tell.
     Unknown,
 }
@@ -182,9 +184,13 @@ impl Row {
         let (bid, standing) = match self.route {
             Route::Paid => self.dollars().map(|dollars| (dollars.bid, dollars.standing))?,
             Route::PaymentUnknown | Route::Unknown => return None,
-            Route::Unpaid | Route::Leaked | Route::Landed | Route::Fallback | Route::OtherFeed | Route::NoPrice => {
-                (Usd8(0), Standing::Exact)
-            }
+            Route::Unpaid
+            | Route::Leaked
+            | Route::Landed
+            | Route::Fallback
+            | Route::OtherFeed
+            | Route::NoPrice
+            | Route::NotAuctioned => (Usd8(0), Standing::Exact),
         };
         let mut left = value.bonus;
         let mut loss = (left.0 < 0).then_some(Loss::Bonus);
@@ -250,7 +256,7 @@ fn wei_usd(wei: u128, price: Usd8) -> Option<(Usd8, bool)> {
 
 impl Route {
     /// Every route.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Paid,
         Self::Unpaid,
         Self::PaymentUnknown,
@@ -259,6 +265,7 @@ impl Route {
         Self::Fallback,
         Self::OtherFeed,
         Self::NoPrice,
+        Self::NotAuctioned,
         Self::Unknown,
     ];
 
@@ -283,6 +290,7 @@ impl Route {
             Self::Fallback => "fallback",
             Self::OtherFeed => "other feed",
             Self::NoPrice => "no price",
+            Self::NotAuctioned => "not auctioned",
             Self::Unknown => "unknown",
         }
     }

@@ -48,18 +48,22 @@ pub(super) fn taken(round: u32, bonus_usd8: i128) -> Happened {
 }
 
 pub(super) fn taken_for(trigger: Trigger, bonus_usd8: Option<i128>) -> Happened {
+    taken_by(Address::repeat_byte(2), trigger, bonus_usd8)
+}
+
+pub(super) fn taken_by(liquidator: Address, trigger: Trigger, bonus_usd8: Option<i128>) -> Happened {
     let debt = 10_000_000_000_000;
     let value = bonus_usd8.map(|bonus| Value {
         collateral: Usd8(debt + bonus),
         debt: Usd8(debt),
         bonus: Usd8(bonus),
-        protocol_fee: Usd8(bonus / 10),
+        protocol_fee: Usd8(bonus.max(0) / 10),
         standing: Standing::Exact,
     });
     Happened::Liquidated(Box::new(Liquidated {
         market: "aave-v3-ethereum".to_owned(),
         user: Address::repeat_byte(1),
-        liquidator: Address::repeat_byte(2),
+        liquidator,
         collateral: Address::repeat_byte(3),
         debt: Address::repeat_byte(4),
         trigger,

@@ -181,7 +181,8 @@ fn weights(of: &[usize], rows: &[Row]) -> Option<Vec<u128>> {
 }
 
 fn bare(block: &Block, taken: &Assigned, liquidated: &Liquidated, terms: &Terms) -> Row {
-    let execution = terms.execution.zip(liquidated.value.as_ref());
+    let value = liquidated.value.filter(Value::is_one);
+    let execution = terms.execution.zip(value.as_ref());
     Row {
         chain: block.chain,
         block: block.number,
@@ -196,7 +197,7 @@ fn bare(block: &Block, taken: &Assigned, liquidated: &Liquidated, terms: &Terms)
         route: taken.route,
         why: taken.why,
         shared_by: None,
-        value: liquidated.value,
+        value,
         native_usd: block.native_usd,
         gas_wei: None,
         bid_wei: None,

@@ -105,7 +105,7 @@ pub enum Code {
     FlashLoanFees,
     /// Interest on what was supplied to lending markets.
     DepositInterest,
-    /// Deficits that stakers bore: they lessen what deficits cost the treasury.
+    /// Deficits that stakers bore: no income, but an expense below zero, which lessens what deficits cost the treasury.
     BorneByStakers,
     /// Deficits as they were realised.
     DeficitRealised,
@@ -154,9 +154,10 @@ impl Code {
             | Self::ReserveFactor
             | Self::GhoInterest
             | Self::FlashLoanFees
-            | Self::DepositInterest
-            | Self::BorneByStakers => Class::Income,
-            Self::DeficitRealised | Self::Incentives | Self::Grants | Self::ServiceProviders => Class::Expense,
+            | Self::DepositInterest => Class::Income,
+            Self::BorneByStakers | Self::DeficitRealised | Self::Incentives | Self::Grants | Self::ServiceProviders => {
+                Class::Expense
+            }
         }
     }
 
@@ -268,6 +269,11 @@ impl Account {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn what_stakers_bore_lessens_expenses_and_is_no_income() {
+        assert_eq!(Code::BorneByStakers.class(), Class::Expense);
+    }
 
     #[test]
     fn words_and_codes_are_one_to_one() {

@@ -78,9 +78,9 @@ impl Prices {
         self.decimals.insert(asset, decimals);
     }
 
-    /// Says what a whole token cost at a moment; the last said of a day stands for it.
-    pub fn set(&mut self, asset: Asset, time: TimeUs, price: Usd8) {
-        self.days.insert((asset, time.0.div_euclid(DAY_US)), price);
+    /// Says what a whole token cost on the day of a moment, and returns what was said of that day before, which it replaces.
+    pub fn set(&mut self, asset: Asset, time: TimeUs, price: Usd8) -> Option<Usd8> {
+        self.days.insert((asset, time.0.div_euclid(DAY_US)), price)
     }
 
     /// What an amount was worth on a day, rounded towards zero to 10^-8 dollars: raw * price / 10^decimals.
@@ -380,7 +380,8 @@ fn valued(month: Month, part: Part, asset: Asset, items: &Items, prices: &Prices
 }
 
 /// Where cash came from and went to in each month (the direct method), between what was there before and after it. Transfers from cash
-/// to cash are none. By reserve, a flow belongs to the reserve that its other side is about.
+/// to cash are none. By reserve, a flow belongs to the reserve that its other side is about, and there is nothing before and after it:
+/// cash is held for all reserves together.
 ///
 /// # Panics
 /// The flows do not come to the change of the balance sheet's cash, which is a mistake of this module.
@@ -408,6 +409,10 @@ pub fn cash(journal: &[Journalled], per: Per, prices: &Prices) -> Vec<Line> {
             let mut after = before;
             some.values().for_each(|flow| put(&mut after, (flow.raw, flow.standing)));
             held.insert((*part, *asset), after);
+            if per == Per::Reserve {
+                found.extend(lines(some));
+                continue;
+            }
             found.push(stock(*month, *part, *asset, (Item::CashBefore, before), prices));
             found.extend(lines(some));
             found.push(stock(*month, *part, *asset, (Item::CashAfter, after), prices));

@@ -2,7 +2,8 @@
 //!
 //! Like [`synced`](super::synced) it is derived from logs, kept transactions and answers and made anew from them at any time: one
 //! file, replaced whole. What is not known is empty, never zero. A figure's standing stands beside it; amounts in `*_wei` that have no
-//! standing beside them are exact.
+//! standing beside them are exact, but for `protocol_wei` and `network_wei`: those are an assumed split of `recaptured_wei`, as the footer
+//! says.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -174,6 +175,10 @@ pub fn publish(writer: &Writer, market: &MarketName, label: &Label, rows: &[Reca
     let notes = BTreeMap::from([
         ("market".to_owned(), market.to_string()),
         ("made_from".to_owned(), label.made_from.clone()),
+        (
+            "assumed".to_owned(),
+            "protocol_wei and network_wei: how recaptured_wei is split, which no log tells".to_owned(),
+        ),
         ("strays".to_owned(), strays.to_string()),
         ("strays_wei".to_owned(), wei.to_string()),
         (

@@ -2,7 +2,8 @@
 //! are, as a public tracker publishes them.
 //!
 //! Amounts are US dollars, kept to eight decimals and rounded half away from zero. What a row says twice must agree: a row that no auction
-//! was held for and that recaptured something, or whose parts are not the whole, is a reject.
+//! was held for and that recaptured something, or whose parts are not the whole, is a reject. Where an auction was held and both parts are
+//! given without the whole, that is their sum.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -256,7 +257,7 @@ impl Columns {
         let market = name(&cell("market"), "the market")?.or_else(|| settings.market.clone());
         let native = not_negative(&cell("protocol_native"), "protocol_native")?;
         let stated = cell("time");
-        let row = Row {
+        let mut row = Row {
             time: time(&stated)?,
             time_is_day: is_day(&stated),
             chain: chain?,
@@ -273,6 +274,11 @@ impl Columns {
             protocol_native: native.map(native_units).transpose()?,
         };
         agrees(&row)?;
+        if let (true, None, Some(protocol), Some(network)) = (row.routed, row.recaptured, row.protocol, row.network) {
+            let whole = protocol.checked_add(network);
+            row.recaptured =
+                Some(whole.ok_or_else(|| ("no number", "the parts together leave their range".to_owned()))?);
+        }
         Ok(row)
     }
 }

@@ -177,7 +177,9 @@ pub(crate) fn keep_recaptures(writer: &Writer, folder: &mut Folder, to: u64) -> 
     }
     let found = recapture::rows(folder, to)?;
     let rows: Vec<Recaptured> = found.iter().flat_map(|found| &found.rows).map(recapture::kept).collect();
-    let strays = found.iter().flat_map(|found| &found.strays);
+    // What contradicts itself says no amount that can be added up.
+    let adds_up = |stray: &&engine::recapture::Stray| stray.reason != engine::recapture::StrayReason::Contradiction;
+    let strays = found.iter().flat_map(|found| &found.strays).filter(adds_up);
     let wei = strays.clone().fold(0_u128, |sum, stray| sum.saturating_add(stray.wei));
     let definition = folder.liquidations(to).1.definition;
     let label = recaptured::Label {

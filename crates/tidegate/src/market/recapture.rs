@@ -281,7 +281,8 @@ const fn why_word(why: Untold) -> &'static str {
         Untold::Source => "the source does not say",
         Untold::Aggregator => "nothing was seen of its aggregator",
         Untold::Round => "its round is not held",
-        Untold::Unseen => "its round was not visible by the cutoff known",
+        Untold::Unseen => "its round is not known to have been visible by the cutoff",
+        Untold::Payer => "another payer paid behind it",
         Untold::Contradiction => "its payment contradicts itself",
     }
 }

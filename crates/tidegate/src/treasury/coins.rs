@@ -1,5 +1,6 @@
 //! What assets are called, and how finely they are divided.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use engine::treasury::Asset;
@@ -30,19 +31,25 @@ pub(crate) struct Coin {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Coins(BTreeMap<Asset, Coin>);
 
-/// The name of a network's native token.
-pub(crate) fn native(network: ChainId) -> &'static str {
-    match network.0 {
+/// The name of a network's native token; one that is not known names its network, so that it cannot pass for another's.
+pub(crate) fn native(network: ChainId) -> Cow<'static, str> {
+    Cow::Borrowed(match network.0 {
+        1 | 10 | 324 | 1_868 | 4_326 | 8_453 | 42_161 | 57_073 | 59_144 | 534_352 => "ETH",
         56 => "BNB",
         100 => "xDAI",
         137 => "POL",
+        143 => "MON",
+        146 => "S",
+        196 => "OKB",
         250 => "FTM",
         1_088 => "METIS",
         5_000 => "MNT",
+        9_745 => "XPL",
         42_220 => "CELO",
         43_114 => "AVAX",
-        _ => "ETH",
-    }
+        1_666_600_000 => "ONE",
+        _ => return Cow::Owned(format!("NATIVE-{}", network.0)),
+    })
 }
 
 impl Coins {
@@ -61,22 +68,33 @@ impl Coins {
     }
 
     /// An asset by its symbol or address on a network, put on record; `native` is the network's own, `USD` dollars in no token.
-    pub(crate) fn find(&mut self, network: ChainId, name: &str, tokens: &Tokens) -> Option<Asset> {
-        let asset = Self::named(network, name, tokens)?;
+    ///
+    /// # Errors
+    /// It stands on record with other decimals than it is now said to have: amounts would be off by powers of ten.
+    pub(crate) fn find(&mut self, network: ChainId, name: &str, tokens: &Tokens) -> Result<Option<Asset>, String> {
+        let Some(asset) = Self::named(network, name, tokens) else { return Ok(None) };
         if asset.token == Asset::NATIVE {
-            self.put(asset, native(network), NATIVE_DECIMALS);
+            self.put(asset, &native(network), NATIVE_DECIMALS);
         } else if asset.token == Asset::DOLLARS {
             self.put(asset, DOLLARS, DOLLAR_DECIMALS);
         } else if let Some(listed) = tokens.by_address(network, asset.token) {
+            if let Some(known) = self.0.get(&asset).filter(|known| known.decimals != listed.decimals) {
+                return Err(format!(
+                    "{} on {network} stands in the ledger with {} decimals, and is now said to have {}",
+                    text::printable(&listed.symbol),
+                    known.decimals,
+                    listed.decimals
+                ));
+            }
             self.put(asset, &listed.symbol, listed.decimals);
         }
-        self.0.contains_key(&asset).then_some(asset)
+        Ok(self.0.contains_key(&asset).then_some(asset))
     }
 
     /// The asset that a name means on a network, whether or not it is known how it is divided.
     pub(crate) fn named(network: ChainId, name: &str, tokens: &Tokens) -> Option<Asset> {
         let name = name.trim();
-        if name.eq_ignore_ascii_case("native") || name.eq_ignore_ascii_case(native(network)) {
+        if name.eq_ignore_ascii_case("native") || name.eq_ignore_ascii_case(&native(network)) {
             return Some(Asset::native(network));
         }
         if name.eq_ignore_ascii_case(DOLLARS) {

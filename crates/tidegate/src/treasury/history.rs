@@ -37,7 +37,7 @@ const FIELDS: [&str; 13] = [
 /// The revision whose interest-rate strategy is used: the variable rate alone, as since 3.2.
 const REVISION: Revision = Revision::V3_3;
 
-/// A share such as `9.5%` or `0.095` in rays, exact.
+/// A share such as `9.5%` or `0.095` in rays, exact. From 1 up it needs its `%`: a bare 10 may be meant as 10 % or as ten times all.
 pub(crate) fn ray(share: &str) -> anyhow::Result<Ray> {
     let share = share.trim();
     let (digits, decimals) = match share.strip_suffix('%') {
@@ -46,7 +46,12 @@ pub(crate) fn ray(share: &str) -> anyhow::Result<Ray> {
     };
     let raw = Raw::parse_tokens(digits, decimals);
     let raw = raw.map_err(|why| anyhow::anyhow!("\"{}\" {why}; give a share such as 9.5%", text::printable(share)))?;
-    Ok(Ray(U256::from(raw.units())))
+    let ray = Ray(U256::from(raw.units()));
+    if decimals == SHARE_DECIMALS && ray >= Ray::ONE {
+        let shown = text::printable(share);
+        bail!("\"{shown}\" may be meant in per cent or as a multiple of all; write it with %, such as {shown}%");
+    }
+    Ok(ray)
 }
 
 /// A share in whole basis points, not above all.
@@ -155,7 +160,11 @@ fn one(texts: &[Option<String>]) -> anyhow::Result<Seen> {
     let market = match (amount("available_usd")?, amount("debt_usd")?) {
         (Some(available), Some(debt)) => {
             let factor = get("reserve_factor").map(bps).transpose().context("reserve_factor")?;
+            if factor.is_none() && get("optimal_usage").is_some() {
+                bail!("a market with a strategy has a reserve_factor; write 0% where there is none");
+            }
             let supply_rate = share("supply_rate")?.unwrap_or(Ray::ZERO);
+            // Without a strategy suppliers earn the rate that is told, and no factor is asked for.
             Some(Market { available, debt, reserve_factor: factor.unwrap_or(Bps(0)), supply_rate })
         }
         (None, None) => None,

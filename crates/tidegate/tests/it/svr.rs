@@ -54,6 +54,7 @@ fn every_rate_stands_beside_its_denominator() {
     assert_eq!(rate(&report, "recaptured / auctioned bonuses"), (300, 700, Some(300.0 / 700.0)));
     assert_eq!(rate(&report, "coverage: auctioned / all bonuses"), (700, 1_700, Some(700.0 / 1_700.0)));
     assert_eq!(rate(&report, "recaptured / volume"), (300, 34_000, Some(300.0 / 34_000.0)));
+    assert!(table(&report, "rates").iter().all(|row| row["share_is"] == "the figure" || row["share"].is_null()));
     // What the record does not say is missing, not nothing.
     let fallback = table(&report, "rates").iter().find(|row| row["rate"].as_str().unwrap().starts_with("fallback"));
     assert_eq!(fallback.unwrap()["part_usd"], Value::Null);
@@ -63,8 +64,38 @@ fn every_rate_stands_beside_its_denominator() {
         .iter()
         .map(|row| (row["route"].as_str().unwrap(), row["liquidations"].as_u64().unwrap()))
         .collect();
-    assert_eq!(routes, [("paid", 1), ("unpaid", 1), ("unknown", 2), ("all", 4)]);
+    assert_eq!(routes, [("paid", 1), ("unpaid", 1), ("not auctioned", 2), ("all", 4)]);
     assert!(report["notes"].to_string().contains("1 events without a known bonus are in no rate"));
+}
+
+#[test]
+fn what_is_not_in_the_record_makes_bounds_and_is_told() {
+    let bed = filled();
+    let more = format!(
+        "{HEADING}2025-12-01,ethereum,cUSDC,0xee,,,300,true,,,\n2025-12-02,ethereum,cUSDC,0xff,,,10,true,40,30,10\n\
+         2025-12-03,ethereum,cUSDC,0xff,,100,10,true,,3,1\n"
+    );
+    import(&bed, &more, &[]).succeeded();
+    let report = bed.json(&["svr", "report"]);
+    let find = |name: &str| table(&report, "rates").iter().find(|row| row["rate"] == name).unwrap().clone();
+    let all = find("recaptured / all bonuses");
+    assert_eq!((&all["share_is"], &all["bonus_not_known_usd"]), (&"at least".into(), &"300.00000000".into()));
+    // No auction was held for the others, so coverage is known.
+    assert_eq!(find("coverage: auctioned / all bonuses")["share_is"], "the figure");
+    // What was recaptured of an unknown volume stands in no rate by volume; a whole is the sum of its parts.
+    assert_eq!(rate(&report, "recaptured / volume"), (304, 34_100, Some(304.0 / 34_100.0)));
+    for words in [
+        "auctioned bonuses of $300.00 it is not known what was paid",
+        "1 events recaptured more than the record's bonus",
+    ] {
+        assert!(report["notes"].to_string().contains(words), "{words}: {}", report["notes"]);
+    }
+    let groups = bed.json(&["svr", "rates", "--by", "month"]);
+    let last = table(&groups, "groups").last().unwrap();
+    assert_eq!(
+        (&last["volume_usd"], &last["bonus_payment_unknown_usd"]),
+        (&"100.00000000".into(), &"300.00000000".into())
+    );
 }
 
 #[test]
@@ -241,12 +272,20 @@ fn past_liquidations_are_worked_out_under_what_is_assumed_and_says_so() {
     let fall = 4.0 * (60.0_f64 / 3_600.0).sqrt() * 0.4;
     assert!((last["worst_fall_high"].as_f64().unwrap() - fall).abs() < 1e-12);
     let expected = 1_000.0 * (1.0 - (1.0 - fall) / 0.9 / 1.05);
-    let found = last["bad_debt_high_usd"].as_str().unwrap().parse::<f64>().unwrap();
+    let found = last["bad_debt_high_of_repaid_usd"].as_str().unwrap().parse::<f64>().unwrap();
     assert!((found - expected).abs() < 0.01, "{found} {expected}");
     assert_eq!(
-        (&waiting[0]["bad_debt_high_usd"], &last["bad_debt_low_usd"]),
+        (&waiting[0]["bad_debt_high_of_repaid_usd"], &last["bad_debt_low_of_repaid_usd"]),
         (&"0.00000000".into(), &"0.00000000".into())
     );
+    // Prices of other hours tell nothing, and rows that are no hour are counted.
+    let other = bed.file("other.csv", "time,open,high,low,close\n2025-10-09T12:00:00Z,100,100,60,70\n2025-10-09T13:30:00Z,100,100,60,70\nnever,1,1,1,1\n");
+    let report = ask(&["--prices", other.to_str().unwrap(), "--collateral", "WBTC", "--threshold", "90%"]);
+    for row in table(&report, "waiting") {
+        assert_eq!((&row["liquidations"], &row["bad_debt_high_of_repaid_usd"]), (&0.into(), &Value::Null));
+        assert_eq!((&row["debt_repaid_usd"], &row["worst_fall_high"]), (&Value::Null, &Value::Null));
+    }
+    assert!(report["notes"].to_string().contains("1 rows were rejected, and 1 hours refused"), "{}", report["notes"]);
     for (options, says) in [
         (["--coverage", "50%"], "three shares"),
         (["--coverage", "50%,40%,60%"], "does not rise"),
@@ -336,6 +375,7 @@ fn past_liquidations_of_aave_are_worked_out_within_a_band() {
     assert_eq!(all["liquidations"], 11_488);
     let figure = |name: &str| usd8(all[name].as_str().unwrap());
     let band = ["recaptured_low_usd", "recaptured_mid_usd", "recaptured_high_usd"].map(figure);
+    assert_eq!(band, [768_283_096_995_672, 2_528_579_395_009_197, 5_318_019_212_810_049]);
     assert!(band[0] < band[1] && band[1] < band[2] && band[2] < figure("bonus_mid_usd") * 2, "{band:?}");
     let rows: u64 = table(&report, "bases").iter().map(|row| row["liquidations"].as_u64().unwrap()).sum();
     assert_eq!(rows, 11_488);

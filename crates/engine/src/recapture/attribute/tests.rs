@@ -109,7 +109,13 @@ fn only_the_fee_recipient_and_known_payers_pay() {
     let stranger = Address::repeat_byte(0x99);
     let told = vec![(3, update(1, Secondary)), (4, taken(1, 500)), (5, payment_from(stranger, 90))];
     let blocks = [block(1, told)];
-    check(&blocks, &[Route::Unpaid], &[], &[(90, StrayReason::Payer(stranger))]);
+    check(&blocks, &[Route::PaymentUnknown], &[], &[(90, StrayReason::Payer(stranger))]);
+    assert_eq!(conclude(&blocks)[0].taken[0].why, Some(Untold::Payer), "perhaps that was for it");
+    let told = vec![(3, update(1, Secondary)), (4, taken(1, 500)), (5, payment_from(stranger, 90)), (6, payment(7))];
+    check(&[block(1, told)], &[Route::Paid], &[(7, 1)], &[(90, StrayReason::Payer(stranger))]);
+    // Before the bundle it was not for it.
+    let told = vec![(2, payment_from(stranger, 90)), (3, update(1, Secondary)), (4, taken(1, 500))];
+    check(&[block(1, told)], &[Route::Unpaid], &[], &[(90, StrayReason::Payer(stranger))]);
     let mut knowing = Attribution::new(Rules { payers: BTreeSet::from([stranger]), ..Rules::default() });
     assert_eq!(routes(&knowing.block(&blocks[0]).unwrap()), [Route::Paid]);
 }
@@ -132,10 +138,76 @@ fn what_stands_outside_of_the_bundle_leaked() {
     // With a foreign transaction in between, and nobody paid.
     let told = vec![(3, update(1, Secondary)), (4, taken(1, 500)), (6, taken(1, 20))];
     check(&[block(1, told)], &[Route::Unpaid, Route::Leaked], &[], &[]);
-    // Behind a payment, but with a payment of its own.
+    // Behind a payment, even if another payment follows: no round opened a bundle for it.
     let told =
         vec![(3, update(1, Secondary)), (4, taken(1, 500)), (5, payment(90)), (6, taken(1, 20)), (7, payment(8))];
-    check(&[block(1, told)], &[Route::Paid, Route::Paid], &[(90, 1), (8, 1)], &[]);
+    check(&[block(1, told)], &[Route::Paid, Route::Leaked], &[(98, 1)], &[]);
+}
+
+#[test]
+fn no_stranger_shares_a_payment() {
+    let stranger = Address::repeat_byte(0x99);
+    let by_stranger = || taken_by(stranger, Trigger::Round { aggregator: FEED, round: 1 }, Some(20));
+    let opening = || vec![(3, update(1, Secondary)), (4, taken(1, 500))];
+    let with = |more: Vec<(u32, Happened)>| block(1, [opening(), more].concat());
+    for (name, more, expected) in [
+        ("directly behind the winner", vec![(5, by_stranger()), (6, payment(90))], vec![Route::Leaked]),
+        ("between the bundle and its late payment", vec![(9, by_stranger()), (12, payment(90))], vec![Route::Leaked]),
+        ("the winner himself, further away", vec![(9, taken(1, 20)), (12, payment(90))], vec![Route::Leaked]),
+        (
+            "the winner, behind a stranger",
+            vec![(5, by_stranger()), (6, taken(1, 5)), (7, payment(90))],
+            vec![Route::Leaked; 2],
+        ),
+    ] {
+        let found = conclude(&[with(more)]).pop().unwrap();
+        assert_eq!(routes(&found), [vec![Route::Paid], expected].concat(), "{name}");
+        assert_eq!((found.bundles.len(), &found.bundles[0].liquidations), (1, &vec![1]), "{name}");
+    }
+    // In the winner's own transaction, or directly behind it by himself, it is the winner's.
+    for at in [4, 5] {
+        check(&[with(vec![(at, taken(1, 20)), (12, payment(90))])], &[Route::Paid, Route::Paid], &[(90, 2)], &[]);
+    }
+    check(&[with(vec![(4, by_stranger()), (12, payment(90))])], &[Route::Paid, Route::Paid], &[(90, 2)], &[]);
+    // What the winner took beside, for which no auction was held, does not part his bundle; a stranger's does.
+    for (between, routes, bundles) in [
+        (taken_for(Trigger::NoPrice, Some(3)), [Route::Paid, Route::NoPrice, Route::Paid], [(90, 2)]),
+        (taken_by(stranger, Trigger::NoPrice, Some(3)), [Route::Paid, Route::NoPrice, Route::Leaked], [(90, 1)]),
+    ] {
+        check(&[with(vec![(5, between), (6, taken(1, 20)), (7, payment(90))])], &routes, &bundles, &[]);
+    }
+    // A foreign transaction behind the round: whoever liquidates then did not win the auction, and the payment is for something else.
+    let told = vec![(3, update(1, Secondary)), (5, taken(1, 500)), (6, payment(90))];
+    check(&[block(1, told)], &[Route::Leaked], &[], &[(90, StrayReason::NoLiquidation)]);
+    // Updates further apart were not sold together.
+    let told = vec![
+        (3, update(1, Secondary)),
+        (9, update_of(OTHER_FEED, 9, Secondary)),
+        (10, taken(1, 500)),
+        (11, taken_for(Trigger::Round { aggregator: OTHER_FEED, round: 9 }, Some(300))),
+    ];
+    check(&[block(1, told)], &[Route::Leaked, Route::Unpaid], &[], &[]);
+}
+
+#[test]
+fn a_round_that_was_visible_already_is_not_auctioned_by_coming_again() {
+    let told = |seconds, number| {
+        let set = Happened::CutoffSet { aggregator: FEED, seconds };
+        let first = block(1, vec![(0, set), (1, update(1, Primary))]);
+        let exposed = Happened::Exposed { aggregator: FEED, round: 1 };
+        [first, block(number, vec![(3, exposed), (4, taken(1, 500)), (5, payment(90))])]
+    };
+    // Blocks are 12 seconds apart, and a cutoff ends one second after its last.
+    check(&told(12, 2), &[Route::Paid], &[(90, 1)], &[]);
+    check(&told(11, 2), &[Route::Fallback], &[], &[(90, StrayReason::NoLiquidation)]);
+    let [first, exposed] = told(11, 2);
+    check(&[first, exposed, block(3, vec![(0, taken(1, 5))])], &[Route::Fallback], &[], &[]);
+}
+
+#[test]
+fn without_a_known_cutoff_no_public_round_is_known_to_have_been_visible() {
+    let found = conclude(&[block(1, vec![(0, update(1, Primary))]), block(9, vec![(0, taken(1, 5))])]).pop().unwrap();
+    assert_eq!((found.taken[0].route, found.taken[0].why), (Route::Unknown, Some(Untold::Unseen)));
 }
 
 #[test]
@@ -251,7 +323,8 @@ pub(in crate::recapture) fn story(from: u64, drawn: &[Vec<(u8, u8, u8)>]) -> Vec
                     0 => update_of(feed, next(), Primary),
                     1 | 2 => update_of(feed, next(), Secondary),
                     3 => Happened::Exposed { aggregator: feed, round: newest },
-                    4 | 5 => taken_for(
+                    4 | 5 => taken_by(
+                        Address::repeat_byte(kind),
                         Trigger::Round { aggregator: feed, round },
                         (pick != 5).then_some(100 * i128::from(pick)),
                     ),
@@ -313,6 +386,13 @@ proptest! {
                 prop_assert_eq!(&members, &bundle.liquidations);
                 let last = bundle.liquidations.last().map(|at| block.happened[*at].0.transaction_index);
                 prop_assert!(bundle.payments.iter().all(|place| Some(place.transaction_index) >= last));
+                let takers: BTreeSet<_> = bundle.liquidations.iter().filter_map(|at| match &block.happened[*at] {
+                    (place, Happened::Liquidated(liquidated)) => Some((place.transaction_index, liquidated.liquidator)),
+                    _ => None,
+                }).collect();
+                let transactions: BTreeSet<u32> = takers.iter().map(|(transaction, _)| *transaction).collect();
+                let names: BTreeSet<Address> = takers.iter().map(|(_, taker)| *taker).collect();
+                prop_assert!(transactions.len() == 1 || takers.len() > transactions.len() || names.len() == 1);
             }
         }
     }

@@ -69,6 +69,29 @@ fn what_is_not_known_is_counted_and_in_no_rate() {
 }
 
 #[test]
+fn what_is_not_known_to_be_paid_or_auctioned_makes_bounds() {
+    let mut paid_in_no_dollars = record(Route::Paid, 50, None);
+    let mut elsewhere = record(Route::Paid, 40, Some(30));
+    elsewhere.volume = None;
+    paid_in_no_dollars.bonus = Some(Usd8(50 * DOLLAR));
+    let sums = sums(&[
+        record(Route::Paid, 500, Some(300)),
+        record(Route::PaymentUnknown, 100, None),
+        paid_in_no_dollars,
+        elsewhere,
+        record(Route::Unknown, 200, None),
+        record(Route::NotAuctioned, 110, None),
+    ]);
+    assert_eq!(sums.bonus_payment_unknown, 150 * DOLLAR);
+    let rates = sums.rates();
+    let usd = |ratio: Ratio| (ratio.part.0 / DOLLAR, ratio.whole.0 / DOLLAR);
+    assert_eq!((usd(rates.coverage), usd(rates.coverage_at_most)), ((690, 1_000), (890, 1_000)));
+    // What was recaptured of an unknown volume is no part of a known one.
+    assert_eq!((usd(rates.of_volume), usd(rates.of_all)), ((300, 20 * 960), (330, 1_000)));
+    assert_eq!(sums.missed().count, 0, "what was not auctioned is not said to have been missed");
+}
+
+#[test]
 fn concentration_is_that_of_bonuses() {
     let by = |searcher: u8, bonus: i128| Record {
         searcher: (searcher > 0).then(|| Address::repeat_byte(searcher)),
@@ -131,7 +154,7 @@ fn every_route_has_its_place_and_word() {
 }
 
 prop_compose! {
-    fn records()(route in 0_usize..9, bonus in prop::option::of(-10_i128..1_000_000), of in 0_u8..=100, month in 0_i64..5, chain in 1_u64..4) -> Record {
+    fn records()(route in 0_usize..10, bonus in prop::option::of(-10_i128..1_000_000), of in 0_u8..=100, month in 0_i64..5, chain in 1_u64..4) -> Record {
         let route = Route::ALL[route];
         let bonus_value = bonus.unwrap_or(50);
         let recaptured = (route == Route::Paid).then(|| bonus_value.max(0) * i128::from(of) / 100);
@@ -157,14 +180,28 @@ proptest! {
             joined.merge(sums).unwrap();
         }
         prop_assert_eq!(&joined, fold.total());
-        let rates = joined.rates();
-        let (all, routed, coverage) = (rates.of_all.ppm(), rates.of_routed.ppm(), rates.coverage.ppm());
-        if let (Some(all), Some(routed), Some(coverage)) = (all, routed, coverage) {
-            // In rounded figures the identity holds as far as they go.
-            let product = i128::from(routed) * i128::from(coverage) / 1_000_000;
-            let slack = 2 + i128::from(routed.abs().max(coverage.abs())) / 1_000_000;
-            prop_assert!((product - i128::from(all)).abs() <= slack, "{} {} {}", all, routed, coverage);
-        }
+        // Each rate again, straight from the records.
+        let known: Vec<(&Record, i128)> = records.iter().filter_map(|record| Some((record, record.bonus?.0))).collect();
+        let sum = |of: &dyn Fn(&Record, i128) -> i128| known.iter().map(|(record, bonus)| of(record, *bonus)).sum::<i128>();
+        let is_routed = |record: &Record| matches!(record.route, Route::Paid | Route::Unpaid | Route::PaymentUnknown);
+        let came = sum(&|record, _| record.recaptured.map_or(0, |usd| usd.0));
+        let (all, fees) = (sum(&|_, bonus| bonus), sum(&|record, _| record.protocol_fee.unwrap().0));
+        let routed = sum(&|record, bonus| if is_routed(record) { bonus } else { 0 });
+        let routed_fees = sum(&|record, _| if is_routed(record) { record.protocol_fee.unwrap().0 } else { 0 });
+        let of = |routes: &[Route]| sum(&|record, bonus| if routes.contains(&record.route) { bonus } else { 0 });
+        let lost = of(&[Route::Leaked, Route::Landed, Route::Fallback]);
+        let ratio = |part, whole| Ratio { part: Usd8(part), whole: Usd8(whole) };
+        prop_assert_eq!(joined.rates(), Rates {
+            of_all: ratio(came, all),
+            of_routed: ratio(came, routed),
+            coverage: ratio(routed, all),
+            coverage_at_most: ratio(routed + of(&[Route::Unknown]), all),
+            of_volume: ratio(came, sum(&|record, _| record.volume.unwrap().0)),
+            net_of_all: ratio(came, all - fees),
+            net_of_routed: ratio(came, routed - routed_fees),
+            fallback: ratio(of(&[Route::Fallback]), routed + lost),
+        });
+        prop_assert_eq!(joined.bonus_payment_unknown, of(&[Route::PaymentUnknown]));
         let protocol_and_network = joined.protocol + joined.network;
         prop_assert_eq!(protocol_and_network, joined.recaptured);
     }

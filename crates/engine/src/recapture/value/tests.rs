@@ -89,6 +89,24 @@ fn without_a_price_at_its_block_there_are_no_dollars_and_wei_stay_exact() {
 }
 
 #[test]
+fn a_value_that_cannot_be_is_none() {
+    let terms = Terms { execution: Some(Execution { slippage_bps: 30, flash_loan_bps: 5 }), ..Terms::aave() };
+    let changes: [fn(&mut Value); 4] = [
+        |value| value.protocol_fee = Usd8(-1_000_000_000_000),
+        |value| value.collateral = Usd8(-1),
+        |value| value.debt = Usd8(-1),
+        |value| value.bonus = Usd8(i128::MIN),
+    ];
+    for change in changes {
+        let mut told = vec![(3, update(1, Path::Secondary)), (4, taken(1, -500)), (5, payment(1_000))];
+        let Happened::Liquidated(liquidated) = &mut told[1].1 else { panic!() };
+        change(liquidated.value.as_mut().unwrap());
+        let row = &found(&block(1, told), &terms).rows[0];
+        assert_eq!((row.value, row.execution_usd, row.recaptured_wei), (None, None, Some(1_000)));
+    }
+}
+
+#[test]
 fn what_is_left_to_the_searcher_says_why_it_is_a_loss() {
     let terms = Terms { execution: Some(Execution { slippage_bps: 30, flash_loan_bps: 5 }), ..Terms::aave() };
     let ether = 1_000_000_000_000_000_000_u128;
@@ -107,7 +125,7 @@ fn what_is_left_to_the_searcher_says_why_it_is_a_loss() {
             500_000_000_000 - 50_000_000_000 - 666_666_666_666 - 1 - 36_350_000_000,
             Some(Loss::Bid),
         ),
-        (-10_000_000_000, 0, -10_000_000_000 + 1_000_000_000 - 1 - 34_973_000_000, Some(Loss::Bonus)),
+        (-10_000_000_000, 0, -10_000_000_000 - 1 - 34_970_000_000, Some(Loss::Bonus)),
     ] {
         let told = vec![(3, update(1, Path::Secondary)), (4, taken(1, bonus)), (5, payment(wei))];
         let row = &found(&block(1, told), &terms).rows[0];

@@ -49,11 +49,6 @@ impl Decaying {
     pub fn add(&mut self, amount: u128) {
         self.scaled = self.scaled.saturating_add(scaled(amount)).min(scaled(super::MAX_USD8));
     }
-
-    /// Makes it smaller, not below nothing.
-    pub fn subtract(&mut self, amount: u128) {
-        self.scaled = self.scaled.saturating_sub(scaled(amount));
-    }
 }
 
 fn scaled(amount: u128) -> U256 {

@@ -28,13 +28,14 @@ pub enum Buffer {
         /// The size of each reserve's; those not named have none.
         targets: BTreeMap<String, u128>,
     },
-    /// Larger by a share of the income that each reserve's liquidations made, smaller by the losses it covered.
+    /// As large as was set and larger by a share of the income that each reserve's liquidations made. A loss does not make the size
+    /// smaller: what the buffer covered is replenished from income, as where the size is fixed.
     Indexed {
-        /// What each reserve begins with; those not named begin with none.
+        /// The size that each reserve's has without any income; it does not decay. Those not named have none.
         start: BTreeMap<String, u128>,
         /// The share of income.
         factor: Bps,
-        /// After how many seconds half of it counts no more; for ever where there is none.
+        /// After how many seconds half of what income added counts no more; for ever where there is none.
         half_life_s: Option<u64>,
     },
     /// A share of the debt at risk, within bounds that hold for each reserve.
@@ -246,6 +247,8 @@ pub enum Unfit {
     OtherReserves(usize),
     /// An amount of a step is above [`MAX_USD8`], or all of them together are.
     TooLarge(usize),
+    /// A buffer is to follow the debt at risk, of which the history says nothing.
+    RiskUnknown,
     /// A rate of a step leaves its range: its strategy divides by zero or overflows.
     Rate(usize),
 }
@@ -262,6 +265,9 @@ impl fmt::Display for Unfit {
             Self::TooLarge(step) => {
                 write!(f, "the amounts up to step {step} are above 10^20 dollars; check their unit")
             }
+            Self::RiskUnknown => f.write_str(
+                "its buffers follow the debt at risk, of which the history says nothing; add at_risk_usd to it",
+            ),
             Self::Rate(step) => write!(f, "the interest rates of step {step} cannot be computed; check its strategy"),
         }
     }

@@ -26,21 +26,23 @@ pub struct Summary {
     pub covered: u128,
     /// Deficits that were left to stakers.
     pub borne_by_stakers: u128,
-    /// What was put into buffers.
+    /// What was put into buffers: to fill them at first, because they were to be larger, and after losses.
+    pub filled: u128,
+    /// What of it made good a loss that a buffer had covered. What is put into a buffer makes good its losses first.
     pub replenished: u128,
-    /// How often, counted by reserve and step.
+    /// How often a buffer was refilled after a loss, counted by reserve and step; neither first filling nor growth is in it.
     pub replenishments: u64,
     /// What was taken out of buffers because they were to be smaller.
     pub released: u128,
     /// What buffers held on average.
     pub average_buffer: u128,
-    /// What lay in buffers beyond the cover that is measured against, and in cash, on average: capital that did nothing. Where the
-    /// debt at risk is not known, nothing of a buffer counts as beyond.
-    pub average_idle: u128,
-    /// For how long buffers were below that cover, in seconds, summed over reserves.
-    pub under_covered_s: u64,
-    /// For how long nobody knew, because the debt at risk was not known, in seconds, summed over reserves.
-    pub cover_unknown_s: u64,
+    /// What lay in buffers beyond the cover that is measured against, and in cash, on average: capital that did nothing. None where the
+    /// debt at risk was not known of any reserve at any time: nobody can say then what lay beyond.
+    pub average_idle: Option<u128>,
+    /// For how long buffers were below that cover, in reserve-seconds: two reserves for one second are two.
+    pub under_covered_reserve_s: u64,
+    /// For how long nobody knew, because the debt at risk was not known, in reserve-seconds.
+    pub cover_unknown_reserve_s: u64,
     /// Interest that deposits earned.
     pub earned: u128,
     /// What deposits added to what can be borrowed, on average.
@@ -105,6 +107,8 @@ struct Simulation<'a> {
     time: u64,
     targets: Vec<Target>,
     spent: Vec<u128>,
+    /// What each buffer covered and was not refilled with yet.
+    unreplenished: Vec<u128>,
     summary: Summary,
     averages: Averages,
 }
@@ -113,7 +117,7 @@ struct Simulation<'a> {
 #[derive(Debug)]
 enum Target {
     Fixed(u128),
-    Indexed { amount: Decaying, factor: Bps },
+    Indexed { base: u128, indexed: Decaying, factor: Bps },
     AtRisk { share: Bps, floor: u128, cap: u128, now: u128 },
 }
 
@@ -123,7 +127,7 @@ impl Target {
         match buffer {
             Buffer::Fixed { targets } => Self::Fixed(named(targets)),
             Buffer::Indexed { start, factor, half_life_s } => {
-                Self::Indexed { amount: Decaying::new(named(start), *half_life_s), factor: *factor }
+                Self::Indexed { base: named(start), indexed: Decaying::new(0, *half_life_s), factor: *factor }
             }
             Buffer::AtRisk { share, floor, cap } => {
                 Self::AtRisk { share: *share, floor: *floor, cap: *cap, now: *floor }
@@ -134,25 +138,23 @@ impl Target {
     fn amount(&self) -> u128 {
         match self {
             Self::Fixed(amount) | Self::AtRisk { now: amount, .. } => *amount,
-            Self::Indexed { amount, .. } => amount.amount_floor(),
+            Self::Indexed { base, indexed, .. } => base.saturating_add(indexed.amount_floor()),
         }
     }
 
-    /// Lets it decay.
+    /// Lets what income added decay; what it began with stays.
     fn pass(&mut self, seconds: u64) {
-        if let Self::Indexed { amount, .. } = self {
-            amount.pass(seconds);
+        if let Self::Indexed { indexed, .. } = self {
+            indexed.pass(seconds);
         }
     }
 
-    /// What it is after a step: it covered a loss and was told of income and risk. Risk that is not known leaves it as it was.
-    fn update(&mut self, covered: u128, seen: &Observed) {
+    /// What it is after a step: it was told of income and risk. A loss does not change it, and risk that is not known leaves it as it
+    /// was.
+    fn update(&mut self, seen: &Observed) {
         match self {
             Self::Fixed(_) => {}
-            Self::Indexed { amount, factor } => {
-                amount.subtract(covered);
-                amount.add(share_floor(seen.income, *factor));
-            }
+            Self::Indexed { indexed, factor, .. } => indexed.add(share_floor(seen.income, *factor)),
             Self::AtRisk { share, floor, cap, now } => {
                 if let Some(at_risk) = seen.at_risk {
                     *now = share_floor(at_risk, *share).clamp(*floor, *cap);
@@ -187,10 +189,11 @@ fn in_proportion(total: u128, needs: &[u128]) -> Vec<u128> {
     parts
 }
 
-/// Carries a policy out over a history. At each step, in this order: deposits earn interest for the time since the step before; buffers
-/// decay, and what is too much is released; deficits are covered by the buffers as they are, and what they lack is left to stakers; income comes in; buffers are told their new size, what
-/// is too much is released, what is missing is put in from cash and then from deposits as far as the market has it, in proportion where
-/// there is not enough; what is left of income and of what was released is used.
+/// Carries a policy out over a history. Before the first step the buffers are filled from what there is. At each step, in this order:
+/// deposits earn interest for the time since the step before; what income added to buffers decays, and what is too much is released;
+/// deficits are covered by the buffers as they are, and what they lack is left to stakers; income comes in; buffers are told their new
+/// size, what is too much is released, what is missing is put in from cash and then from deposits as far as the market has it, in
+/// proportion where there is not enough; what is left of income and of what was released is used.
 ///
 /// # Errors
 /// The policy or the history is unfit.
@@ -201,6 +204,13 @@ pub fn simulate(policy: &Policy, history: &History) -> Result<Run, Unfit> {
     let names: Vec<String> = history.reserves.iter().map(|reserve| reserve.name.clone()).collect();
     policy.check(&names).map_err(Unfit::Policy)?;
     check(history)?;
+    let mut seen = history.steps.iter().flat_map(|step| &step.reserves).peekable();
+    if matches!(policy.buffer, Buffer::AtRisk { .. })
+        && seen.peek().is_some()
+        && seen.all(|seen| seen.at_risk.is_none())
+    {
+        return Err(Unfit::RiskUnknown);
+    }
     let mut simulation = Simulation::new(policy, history);
     let mut points = Vec::with_capacity(history.steps.len());
     simulation.open();
@@ -259,6 +269,7 @@ impl<'a> Simulation<'a> {
             time: history.steps.first().map_or(0, |step| step.time),
             targets: reserves.map(|reserve| Target::of(&policy.buffer, &reserve.name)).collect(),
             spent: vec![0; policy.uses.len()],
+            unreplenished: vec![0; history.reserves.len()],
             summary: Summary::default(),
             averages: Averages::default(),
         }
@@ -296,8 +307,10 @@ impl<'a> Simulation<'a> {
         self.each().map(|reserve| self.on(of(code, reserve))).fold(0, u128::saturating_add)
     }
 
+    /// Books what there is and fills the buffers from it, so that the first step's deficits find them as every later step's do.
     fn open(&mut self) {
         self.book(CASH, Account::new(Code::OpeningEquity, DOLLARS), self.history.opening);
+        self.fund(None);
     }
 
     fn advance(&mut self, number: usize, before: Option<&super::Step>, step: &super::Step) -> Result<(), Unfit> {
@@ -313,12 +326,12 @@ impl<'a> Simulation<'a> {
         for (reserve, seen) in step.reserves.iter().enumerate() {
             self.targets[reserve].pass(passed);
             released = self.release(reserve).saturating_add(released);
-            let covered = self.lose(reserve, seen.deficit);
+            self.lose(reserve, seen.deficit);
             self.book(CASH, of(Code::LiquidationFees, reserve), seen.income);
-            self.targets[reserve].update(covered, seen);
+            self.targets[reserve].update(seen);
             released = self.release(reserve).saturating_add(released);
         }
-        let funded = self.fund(step);
+        let funded = self.fund(Some(step));
         let income = step.reserves.iter().map(|seen| seen.income).fold(0, u128::saturating_add);
         self.deploy(income.saturating_add(released).saturating_sub(funded).min(self.on(CASH)));
         self.assert_conserved();
@@ -326,15 +339,15 @@ impl<'a> Simulation<'a> {
     }
 
     /// Books a deficit: covered by the buffer as far as it goes, the rest left to stakers.
-    fn lose(&mut self, reserve: usize, deficit: u128) -> u128 {
+    fn lose(&mut self, reserve: usize, deficit: u128) {
         let covered = deficit.min(self.on(of(Code::LossBuffer, reserve)));
         let borne = deficit.saturating_sub(covered);
         self.book(of(Code::DeficitRealised, reserve), of(Code::DeficitOwed, reserve), deficit);
         self.book(of(Code::DeficitOwed, reserve), of(Code::LossBuffer, reserve), covered);
         self.book(of(Code::DeficitOwed, reserve), of(Code::BorneByStakers, reserve), borne);
+        self.unreplenished[reserve] = self.unreplenished[reserve].saturating_add(covered);
         self.summary.covered = self.summary.covered.saturating_add(covered);
         self.summary.borne_by_stakers = self.summary.borne_by_stakers.saturating_add(borne);
-        covered
     }
 
     fn release(&mut self, reserve: usize) -> u128 {
@@ -345,18 +358,26 @@ impl<'a> Simulation<'a> {
         surplus
     }
 
-    /// Puts into buffers what they lack. Returns what of it came out of cash.
-    fn fund(&mut self, step: &super::Step) -> u128 {
+    /// Puts into buffers what they lack, from cash and then from what the markets of the step pay back. Returns what of it came out of
+    /// cash.
+    fn fund(&mut self, step: Option<&super::Step>) -> u128 {
         let lacks =
             |reserve: usize| self.targets[reserve].amount().saturating_sub(self.on(of(Code::LossBuffer, reserve)));
         let needs: Vec<u128> = self.each().map(lacks).collect();
         let need = needs.iter().fold(0, |sum: u128, need| sum.saturating_add(*need));
         let cash = self.on(CASH);
-        self.withdraw(need.saturating_sub(cash), step);
+        if let Some(step) = step {
+            self.withdraw(need.saturating_sub(cash), step);
+        }
         for (reserve, part) in in_proportion(self.on(CASH), &needs).into_iter().enumerate() {
             self.book(of(Code::LossBuffer, reserve), CASH, part);
-            self.summary.replenished = self.summary.replenished.saturating_add(part);
-            self.summary.replenishments = self.summary.replenishments.saturating_add(u64::from(part > 0));
+            self.summary.filled = self.summary.filled.saturating_add(part);
+            // A loss that is not to be refilled, because the buffer is to be smaller now, is made good by that.
+            let lost = self.unreplenished[reserve].min(needs[reserve]);
+            let again = part.min(lost);
+            self.unreplenished[reserve] = lost.saturating_sub(again);
+            self.summary.replenished = self.summary.replenished.saturating_add(again);
+            self.summary.replenishments = self.summary.replenishments.saturating_add(u64::from(again > 0));
         }
         need.min(cash)
     }
@@ -365,8 +386,7 @@ impl<'a> Simulation<'a> {
     fn withdraw(&mut self, mut wanted: u128, step: &super::Step) {
         for reserve in self.each() {
             let deposit = self.on(of(Code::Deposits, reserve));
-            // The market's own liquidity is there besides the deposit, of which the debt may have taken a part.
-            let liquid = step.reserves[reserve].market.map_or(0, |market| market.available.saturating_add(deposit));
+            let liquid = step.reserves[reserve].market.map_or(0, |market| liquid(&market, deposit));
             let taken = wanted.min(deposit).min(liquid);
             self.book(CASH, of(Code::Deposits, reserve), taken);
             wanted = wanted.saturating_sub(taken);
@@ -443,9 +463,11 @@ impl<'a> Simulation<'a> {
                     let need = share_floor(at_risk, self.history.cover);
                     idle = idle.saturating_add(buffer.saturating_sub(need));
                     let under = if buffer < need { passed } else { 0 };
-                    self.summary.under_covered_s = self.summary.under_covered_s.saturating_add(under);
+                    self.summary.under_covered_reserve_s = self.summary.under_covered_reserve_s.saturating_add(under);
                 }
-                None => self.summary.cover_unknown_s = self.summary.cover_unknown_s.saturating_add(passed),
+                None => {
+                    self.summary.cover_unknown_reserve_s = self.summary.cover_unknown_reserve_s.saturating_add(passed)
+                }
             }
             let Some(market) = before.reserves[reserve].market.filter(|_| deposit > 0) else { continue };
             self.averages.deposited_s = self.averages.deposited_s.saturating_add(passed);
@@ -488,7 +510,7 @@ impl<'a> Simulation<'a> {
         let rate = Ray(over(self.averages.rate, self.averages.deposited_s));
         Summary {
             average_buffer: amount(self.averages.buffer),
-            average_idle: amount(self.averages.idle),
+            average_idle: (self.summary.cover_unknown_reserve_s == 0).then(|| amount(self.averages.idle)),
             average_deposits: amount(self.averages.deposits),
             usage_lowered: Ray(over(self.averages.usage, self.averages.deposited_s)),
             borrow_rate_lowered: (!self.averages.rate_unknown).then_some(rate),
@@ -496,6 +518,22 @@ impl<'a> Simulation<'a> {
             ..self.summary
         }
     }
+}
+
+/// What a market can pay back at once while a deposit is in it, rounded down: what can be borrowed, and of the deposit what borrowers
+/// left. They are taken to have borrowed as large a part of it as of everything else, though the interest is that of a market whose
+/// debt stayed: each is the careful side.
+fn liquid(market: &Market, deposit: u128) -> u128 {
+    let unused = Ray::ONE.0.saturating_sub(usage_ceil(market));
+    let left = U256::from(deposit).saturating_mul(unused).checked_div(Ray::ONE.0).unwrap_or_default();
+    market.available.saturating_add(u128::try_from(left).unwrap_or(u128::MAX))
+}
+
+/// The usage without a deposit, rounded up.
+fn usage_ceil(market: &Market) -> U256 {
+    let all = U256::from(market.available).saturating_add(U256::from(market.debt));
+    let debt = U256::from(market.debt).saturating_mul(Ray::ONE.0);
+    if all.is_zero() { U256::ZERO } else { debt.div_ceil(all) }
 }
 
 /// Debt as a share of debt and what can be borrowed, in rays, rounded down; none where there is neither.

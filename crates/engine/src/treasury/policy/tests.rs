@@ -38,9 +38,11 @@ fn histories() -> impl Strategy<Value = History> {
     let step = (1_u64..2_000_000, prop::collection::vec(observed(), 2));
     (prop::collection::vec(step, 1..25), 0..100_000 * DOLLAR).prop_map(|(steps, opening)| {
         let mut time = 1_700_000_000;
-        let steps = steps
+        let steps: Vec<Step> = steps
             .into_iter()
-            .map(|(passed, reserves)| {
+            .map(|(passed, mut reserves): (u64, Vec<Observed>)| {
+                // Something is known of the risk, or no buffer could follow it.
+                reserves[0].at_risk.get_or_insert(passed.into());
                 time += passed;
                 Step { time, reserves }
             })
@@ -116,26 +118,41 @@ proptest! {
     }
 
     #[test]
-    fn an_indexed_buffer_without_decay_falls_by_losses_only(
+    fn an_indexed_size_is_its_start_and_a_share_of_income_whatever_it_covered(
         mut history in histories(), start in amounts(), factor in 0_u16..=10_000,
     ) {
-        history.opening = start.values().sum();
+        // With money for everything, buffers are at their size after each step, and before the first.
+        history.opening = 10_000_000 * DOLLAR;
         let buffer = Buffer::Indexed { start: start.clone(), factor: Bps(factor), half_life_s: None };
         let run = simulate(&Policy { name: "b".to_owned(), buffer, uses: Vec::new() }, &history).unwrap();
         prop_assert_eq!(run.summary.released, 0);
-        // Each reserve by itself, in plain numbers: a buffer that starts at the first step's end.
-        let mut held = [0_u128; 2];
+        let mut size = [start["R0"], start["R1"]];
         let mut borne = 0;
         for (at, step) in history.steps.iter().enumerate() {
-            for reserve in 0..2 {
-                let seen = &step.reserves[reserve];
-                let covered = seen.deficit.min(held[reserve]);
-                borne += seen.deficit - covered;
-                let began = if at == 0 { start[&format!("R{reserve}")] } else { 0 };
-                held[reserve] = held[reserve] - covered + began + seen.income * u128::from(factor) / 10_000;
+            for (size, seen) in size.iter_mut().zip(&step.reserves) {
+                borne += seen.deficit.saturating_sub(*size);
+                *size += seen.income * u128::from(factor) / 10_000;
             }
-            prop_assert_eq!(run.points[at].buffers, held[0] + held[1]);
+            prop_assert_eq!(run.points[at].buffers, size[0] + size[1]);
             prop_assert_eq!(run.points[at].borne_by_stakers, borne);
+        }
+    }
+
+    #[test]
+    fn what_an_indexed_buffer_begins_with_does_not_decay(
+        mut history in histories(), start in amounts(), factor in 0_u16..=10_000, half_life in 1_u64..10_000_000,
+    ) {
+        history.opening = 10_000_000 * DOLLAR;
+        let policy = |start: BTreeMap<String, u128>| Policy {
+            name: "c".to_owned(),
+            buffer: Buffer::Indexed { start, factor: Bps(factor), half_life_s: Some(half_life) },
+            uses: Vec::new(),
+        };
+        let base: u128 = start.values().sum();
+        let with = simulate(&policy(start), &history).unwrap();
+        let without = simulate(&policy(BTreeMap::new()), &history).unwrap();
+        for (with, without) in with.points.iter().zip(&without.points) {
+            prop_assert_eq!(with.buffers, base + without.buffers);
         }
     }
 
@@ -219,11 +236,11 @@ fn a_year_in_numbers_that_can_be_followed_by_hand() {
         ],
     };
     let run = simulate(&policy, &history).unwrap();
-    // Of 100 at the start 80 go to the buffer. A year on it covers 80 of 130 and is filled again from 20 in cash and 100 of income:
+    // Of 100 at the start 80 go to the buffer before anything happens. A year on it covers 80 of 130 and is filled again from 20 in cash and 100 of income:
     // 100 less 80 are new, half of it is supplied, and of the other half the budget's 7 are paid.
     let summary = run.summary;
     assert_eq!((summary.covered, summary.borne_by_stakers), (80 * DOLLAR, 50 * DOLLAR));
-    assert_eq!((summary.replenished, summary.replenishments), (160 * DOLLAR, 2));
+    assert_eq!((summary.filled, summary.replenished, summary.replenishments), (160 * DOLLAR, 80 * DOLLAR, 1));
     assert_eq!(summary.incentives, 7 * DOLLAR);
     assert_eq!((run.points[1].deposits, run.points[1].cash), (10 * DOLLAR, 23 * DOLLAR));
     // 900 of 1,010 are borrowed, which is below 90 %: 5 % * 0.8911 / 0.9 = 4.9505 %, of which suppliers get 0.8911 * 90 %: 3.970199 %.
@@ -234,9 +251,9 @@ fn a_year_in_numbers_that_can_be_followed_by_hand() {
     assert_eq!(summary.usage_lowered, ray("8910891089108910891089109"));
     assert_eq!(summary.borrow_rate_lowered, Some(ray("495049504950495049504950")));
     // 80 are never the 10 % of 1,000 that are asked for.
-    assert_eq!(summary.under_covered_s, 2 * year);
+    assert_eq!(summary.under_covered_reserve_s, 2 * year);
     // Cash of 20 and then 23 lay there.
-    assert_eq!(summary.average_idle, 21 * DOLLAR + DOLLAR / 2);
+    assert_eq!(summary.average_idle, Some(21 * DOLLAR + DOLLAR / 2));
 }
 
 #[test]
@@ -271,4 +288,91 @@ fn what_cannot_be_carried_out_says_what_is_wrong() {
     }
     assert!(matches!(simulate(&fine, &history(1, 10_001, 0, Vec::new())).err(), Some(Unfit::Policy(_))));
     assert!(simulate(&fine, &history(1, 0, 0, Vec::new())).unwrap().points.is_empty());
+}
+
+#[test]
+fn deficits_of_the_first_step_find_the_buffers_filled() {
+    let targets: BTreeMap<String, u128> = [("R0".to_owned(), 80 * DOLLAR)].into();
+    let half_life_s = None;
+    for (buffer, covered) in [
+        (Buffer::Fixed { targets: targets.clone() }, 80),
+        (Buffer::Indexed { start: targets, factor: Bps(5_000), half_life_s }, 80),
+        (Buffer::AtRisk { share: Bps(1_000), floor: 30 * DOLLAR, cap: 500 * DOLLAR }, 30),
+    ] {
+        let policy = Policy { name: "p".to_owned(), buffer, uses: Vec::new() };
+        let found = simulate(&policy, &history(1, 1_000, 100 * DOLLAR, vec![step(9, 0, 90 * DOLLAR)])).unwrap().summary;
+        assert_eq!((found.covered, found.borne_by_stakers), (covered * DOLLAR, (90 - covered) * DOLLAR));
+    }
+}
+
+#[test]
+fn a_market_pays_back_what_borrowers_left() {
+    // 100 are supplied at the second step; at the third a loss of 80 is to be refilled out of them.
+    let policy = Policy {
+        name: "p".to_owned(),
+        buffer: Buffer::Fixed { targets: [("R0".to_owned(), 80 * DOLLAR)].into() },
+        uses: vec![Use::Deposit { reserve: "R0".to_owned(), share: Bps(10_000) }],
+    };
+    for (available, debt, paid) in
+        [(0, 900, 0), (10, 30, 35), (3, 0, 80), (0, 0, 80), (80, 7_000, 80), (1, 1_000_000, 1)]
+    {
+        let market = Market {
+            available: available * DOLLAR,
+            debt: debt * DOLLAR,
+            reserve_factor: Bps(1_000),
+            supply_rate: Ray::ZERO,
+        };
+        let at = |time, income, deficit| {
+            let mut step = step(time, income * DOLLAR, deficit * DOLLAR);
+            step.reserves[0].market = Some(market);
+            step
+        };
+        let mut history = history(1, 1_000, 80 * DOLLAR, vec![at(1, 0, 0), at(2, 100, 0), at(3, 0, 80)]);
+        history.reserves[0].strategy = None;
+        let run = simulate(&policy, &history).unwrap();
+        assert_eq!(run.points[1].deposits, 100 * DOLLAR);
+        let last = run.points[2];
+        // Of the last row's deposit less than a ten-thousandth is left over besides.
+        assert_eq!(last.buffers / DOLLAR, paid, "{available} and {debt}: {last:?}");
+        assert_eq!(last.buffers + last.deposits, 100 * DOLLAR);
+    }
+}
+
+#[test]
+fn only_refills_after_losses_are_replenishments() {
+    let policy = |buffer| Policy { name: "p".to_owned(), buffer, uses: Vec::new() };
+    let fixed = policy(Buffer::Fixed { targets: [("R0".to_owned(), 80 * DOLLAR)].into() });
+    let steps = vec![step(1, 30 * DOLLAR, 0), step(2, 60 * DOLLAR, 50 * DOLLAR), step(3, 90 * DOLLAR, 0)];
+    let found = simulate(&fixed, &history(1, 0, 0, steps.clone())).unwrap().summary;
+    // 30, then 60, of which 30 are again what was lost; 20 more are filled in for the first time at the third step.
+    assert_eq!((found.filled, found.replenished, found.replenishments), (110 * DOLLAR, 30 * DOLLAR, 1));
+    // Growth is none: 80 at first, 30 and 60 for income of which 50 are again what was lost, and 90.
+    let start = [("R0".to_owned(), 80 * DOLLAR)].into();
+    let indexed = policy(Buffer::Indexed { start, factor: Bps(10_000), half_life_s: None });
+    let found = simulate(&indexed, &history(1, 0, 80 * DOLLAR, steps)).unwrap().summary;
+    assert_eq!((found.filled, found.replenished, found.replenishments), (260 * DOLLAR, 50 * DOLLAR, 1));
+}
+
+#[test]
+fn idle_capital_is_missing_where_the_risk_is_not_known() {
+    let fixed = Policy {
+        name: "p".to_owned(),
+        buffer: Buffer::Fixed { targets: [("R0".to_owned(), 80 * DOLLAR)].into() },
+        uses: Vec::new(),
+    };
+    let steps = |unknown: &[usize]| {
+        let mut steps = vec![step(10, 0, 0), step(20, 0, 0), step(30, 0, 0)];
+        unknown.iter().for_each(|at| steps[*at].reserves[0].at_risk = None);
+        steps
+    };
+    let idle = |unknown: &[usize]| simulate(&fixed, &history(1, 1_000, 200 * DOLLAR, steps(unknown))).unwrap().summary;
+    assert_eq!((idle(&[]).average_idle, idle(&[]).cover_unknown_reserve_s), (Some(120 * DOLLAR), 0));
+    assert_eq!((idle(&[1]).average_idle, idle(&[1]).cover_unknown_reserve_s), (None, 10));
+    // What is known at the very end counts for no time.
+    assert_eq!(idle(&[2]).average_idle, Some(120 * DOLLAR));
+    let buffer = Buffer::AtRisk { share: Bps(1_000), floor: 0, cap: DOLLAR };
+    let policy = Policy { name: "d".to_owned(), buffer, uses: Vec::new() };
+    let all = simulate(&policy, &history(1, 1_000, 0, steps(&[0, 1, 2])));
+    assert_eq!(all.err(), Some(Unfit::RiskUnknown));
+    assert!(simulate(&policy, &history(1, 1_000, 0, steps(&[0, 1]))).is_ok());
 }

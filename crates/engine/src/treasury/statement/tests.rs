@@ -154,6 +154,12 @@ proptest! {
             let flows = cash(ledger.journal(), per, &prices);
             for month in flows.iter().map(|line| line.month).collect::<BTreeSet<_>>() {
                 let of = |item: fn(Item) -> bool| raw(&flows, |line| (line.month == month && item(line.item)).then_some(true));
+                if per == Per::Reserve {
+                    prop_assert!(of(|item| matches!(item, Item::CashBefore | Item::CashAfter)).is_empty());
+                    let so_far = raw(&flows, |line| (line.month <= month).then_some(true));
+                    prop_assert_eq!(so_far, net(&ledger, month, |account| account.code == Code::Cash));
+                    continue;
+                }
                 let after = of(|item| item == Item::CashAfter);
                 prop_assert_eq!(&after, &net(&ledger, month, |account| account.code == Code::Cash));
                 prop_assert_eq!(after, of(|item| item != Item::CashAfter));

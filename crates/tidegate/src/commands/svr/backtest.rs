@@ -54,10 +54,10 @@ pub(super) fn run(archive: &Path, args: &SvrBacktest) -> anyhow::Result<()> {
     let mut notes = said(args, &assumptions, &files);
     let mut tables = vec![bases(&events, &assumptions)?];
     if let Some(path) = &args.prices {
-        let hours = hours(path)?;
+        let (hours, said) = hours(path)?;
         let (table, more) = waiting(&events, &hours, &assumptions, args)?;
         tables.push(table);
-        notes.extend(more);
+        notes.extend(more.into_iter().chain([said]));
     } else {
         notes.push("What waiting for the cutoff could have cost is not shown: give hourly prices with --prices FILE --collateral TOKEN.".to_owned());
     }
@@ -138,10 +138,11 @@ fn said(args: &SvrBacktest, assumptions: &Assumptions, files: &[DataFile]) -> Ve
             args.coverage, args.competition, args.lost, args.bonus, assumptions.split.protocol_bps()
         ),
         "Unless others are given, coverage and competition are framed by Compound's record on Ethereum (coverage 42 %, recaptured of auctioned 68 % \
-         in all and 37 % in its last month) and by what was projected before (90 %). Whether an auction was held for any of these is not looked at; on Aave none could be before 2025-03-29."
+         in all and 37 % of 18 auctioned from 2026-06-01 to 2026-06-09) and by what was projected before (90 %). Whether an auction was held for any of these is not looked at; on Aave none could be before 2025-03-29."
             .to_owned(),
         format!(
-            "The bonus is gross of the protocol's fee, at the source's prices (standing {standing}); the day's configuration is not looked up."
+            "The bonus is what the source counts as seized beyond what was repaid: without the protocol's fee where that is what liquidators got, as in synced \
+             markets, and with it elsewhere; at the source's prices (standing {standing}); the day's configuration is not looked up."
         ),
     ]
 }
@@ -234,7 +235,7 @@ fn years(dataset: &str, events: &[Event], assumptions: &Assumptions) -> anyhow::
 }
 
 /// Hourly prices of a file.
-fn hours(path: &Path) -> anyhow::Result<Hours> {
+fn hours(path: &Path) -> anyhow::Result<(Hours, String)> {
     let settings = Settings {
         kind: Kind::Candles,
         // A venue has to be named; a candle's prices are read in the same way for all of them.
@@ -251,16 +252,22 @@ fn hours(path: &Path) -> anyhow::Result<Hours> {
     };
     let found = read(path, &settings, usize::MAX)?;
     let mut hours = Hours::default();
+    let mut refused = 0_u64;
     for one in &found.observations {
         if let Observed::Candle(candle) = &one.fact {
             let number = |price: protocol::Decimal| price.to_string().parse::<f64>().unwrap_or(f64::NAN);
-            hours.add(one.time.second(), number(candle.high), number(candle.low));
+            refused += u64::from(!hours.add(one.time.second(), number(candle.high), number(candle.low)));
         }
     }
     if let (true, Some(reject)) = (found.observations.is_empty(), found.rejects.first()) {
         bail!("{}: no hour could be read; {}", path.display(), crate::text::harmless(&reject.detail));
     }
-    Ok(hours)
+    let said = format!(
+        "Prices: {} rows were rejected, and {} hours refused because they begin on no full hour or their prices are none.",
+        count(found.rejects.len() as u64),
+        count(refused)
+    );
+    Ok((hours, said))
 }
 
 fn part_of_one(ppm: u32) -> f64 {
@@ -302,14 +309,14 @@ fn waiting(
             ("cutoff_seconds", Unit::Count),
             ("liquidations", Unit::Count),
             ("without_prices", Unit::Count),
-            ("debt_usd", Unit::Usd),
+            ("debt_repaid_usd", Unit::Usd),
             ("average_fall_mid", Unit::Share),
             ("worst_fall_low", Unit::Share),
             ("worst_fall_mid", Unit::Share),
             ("worst_fall_high", Unit::Share),
-            ("bad_debt_low_usd", Unit::Usd),
-            ("bad_debt_mid_usd", Unit::Usd),
-            ("bad_debt_high_usd", Unit::Usd),
+            ("bad_debt_low_of_repaid_usd", Unit::Usd),
+            ("bad_debt_mid_of_repaid_usd", Unit::Usd),
+            ("bad_debt_high_of_repaid_usd", Unit::Usd),
         ],
     );
     for cutoff in CUTOFFS {
@@ -320,17 +327,18 @@ fn waiting(
             Value::Count(cutoff.into()),
             Value::Count(sums.count),
             Value::Count(sums.without_prices),
-            dollars_of(sums.debt)?,
+            if sums.count > 0 { dollars_of(sums.debt)? } else { Value::Missing },
             average,
         ];
-        row.extend(sums.worst_fall.list().map(Value::Share));
+        // Where no hour has prices, nothing is known, which is not that nothing was lost.
+        row.extend(sums.worst_fall.list().map(|fall| if sums.count > 0 { Value::Share(fall) } else { Value::Missing }));
         for deficit in sums.deficit.list() {
-            row.push(dollars_of(deficit)?);
+            row.push(if sums.count > 0 { dollars_of(deficit)? } else { Value::Missing });
         }
         table.push(row);
     }
     let notes = vec![
-        "Waiting: while the cutoff runs, the price falls by k × √(cutoff / 3600 s) of its hour's range, at most all of it; k = 1/2, 1 and 4 for low, \
+        "Waiting: while the cutoff runs, the price falls by k × √(cutoff / 3600 s) of its hour's range, of the worse of two that it touches, at most all of it; k = 1/2, 1 and 4 for low, \
          middle and high. Every position is at a health factor of one, owes what keeps its price, and holds what falls. Estimated: prices are hourly, \
          and what happened within hours is not known."
             .to_owned(),

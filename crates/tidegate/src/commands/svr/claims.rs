@@ -22,6 +22,8 @@ pub(super) fn run(args: &SvrClaims) -> anyhow::Result<()> {
             ("network_usd", Unit::Usd),
             ("volume_usd", Unit::Usd),
             ("recaptured_of_volume", Unit::Share),
+            ("at_least", Unit::Share),
+            ("at_most", Unit::Share),
             ("bonuses_usd", Unit::Usd),
             ("recaptured_of_bonuses", Unit::Share),
             ("stated_parts_agree", Unit::Text),
@@ -39,6 +41,8 @@ pub(super) fn run(args: &SvrClaims) -> anyhow::Result<()> {
                 Value::Usd(implied.network),
                 Value::Usd(claim.volume),
                 share(implied.of_volume),
+                share(implied.of_volume_between.0),
+                share(implied.of_volume_between.1),
                 claim.bonuses.map_or(Value::Missing, Value::Usd),
                 implied.of_all.map_or(Value::Missing, share),
                 implied
@@ -49,6 +53,10 @@ pub(super) fn run(args: &SvrClaims) -> anyhow::Result<()> {
     }
     let mut notes: Vec<String> = AAVE.iter().map(|claim| format!("{}: {}.", claim.name, claim.source)).collect();
     notes.push(format!("Split assumed: {} basis points to the protocol.", split.protocol_bps()));
+    notes.push(
+        "At least and at most: the stated amount before it was rounded; what was liquidated is taken as stated."
+            .to_owned(),
+    );
     notes.push("A claim is what somebody said; nothing here says that it is true.".to_owned());
     let report = Report {
         title: "Published figures of recapture".to_owned(),

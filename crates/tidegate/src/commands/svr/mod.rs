@@ -44,7 +44,7 @@ fn report(archive: &Path, args: &SvrReport) -> anyhow::Result<()> {
         tables: vec![
             tables::routes(&rows.name, &total),
             tables::months(&rows.name, &by_month),
-            tables::rates(&rows.name, &total),
+            tables::rates(&rows, &total),
         ],
     };
     output::write(&report, &super::destination(&args.output))
@@ -156,6 +156,27 @@ fn notes(rows: &Rows, fold: &Fold) -> Vec<String> {
         notes
             .push(format!("{number} events do not say what the protocol kept as its fee, so net rates are not known."));
     }
+    if !sums.is_payment_known() {
+        let unknown = crate::text::usd(protocol::amount::Usd8(sums.bonus_payment_unknown));
+        notes.push(format!(
+            "Of auctioned bonuses of {unknown} it is not known what was paid: recaptured is at least what stands here, and so are its rates."
+        ));
+    }
+    let unrouted = sums.of(&[engine::recapture::Route::Unknown]);
+    if unrouted.count > 0 {
+        let unknown = crate::text::usd(protocol::amount::Usd8(unrouted.bonus));
+        notes.push(format!(
+            "Of {} events with bonuses of {unknown} it is not known whether an auction was held: coverage and recaptured / all bonuses are at least \
+             what stands here.",
+            count(unrouted.count)
+        ));
+    }
+    if rows.events.iter().any(|event| event.row.is_some()) {
+        notes.push(format!(
+            "Chain logs tell what was recaptured, not whose it is: protocol's and network's parts are assumed, {} basis points of it to the protocol.",
+            Split::AAVE.protocol_bps()
+        ));
+    }
     match fold.searchers().concentration() {
         Some(found) => notes.push(format!(
             "{} searchers; Herfindahl-Hirschman index of bonuses {} of 10,000; the largest took {} of {} with a named searcher.",
@@ -171,7 +192,12 @@ fn notes(rows: &Rows, fold: &Fold) -> Vec<String> {
         let entry = reasons.entry(words(stray.reason)).or_default();
         *entry = (entry.0 + 1, entry.1.saturating_add(stray.wei));
     }
+    let unsure = words(StrayReason::Contradiction);
     for (reason, (number, wei)) in reasons {
+        if reason == unsure {
+            notes.push(format!("{} payments are in no row and in no sum: {reason}.", count(number)));
+            continue;
+        }
         let native = crate::text::exact_decimal(protocol::U256::from(wei), 18);
         notes.push(format!("{} payments of {native} native tokens are in no row: {reason}.", count(number)));
     }

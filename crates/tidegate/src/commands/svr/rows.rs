@@ -143,7 +143,7 @@ pub(crate) const fn route(row: &recaptures::Row) -> Route {
         (true, Some(_)) => Route::Unpaid,
         (true, None) => Route::PaymentUnknown,
         // A record says that no auction was held, not what made the liquidation possible.
-        (false, _) => Route::Unknown,
+        (false, _) => Route::NotAuctioned,
     }
 }
 
@@ -181,12 +181,23 @@ fn imported(archive: &Archive, dataset: &DatasetName, range: &TimeRange) -> anyh
             crate::text::count(days)
         ));
     }
+    let above = rows
+        .events
+        .iter()
+        .filter(|event| event.record.bonus.is_some() && event.record.recaptured > event.record.bonus)
+        .count();
+    if above > 0 {
+        rows.notes.push(format!(
+            "{} events recaptured more than the record's bonus; they are taken as they stand, and raise rates.",
+            crate::text::count(above as u64)
+        ));
+    }
     let unread = rows.events.iter().filter(|event| event.record.route == Route::PaymentUnknown).count();
     if unread > 0 {
         rows.notes.push(format!("{unread} events were auctioned, and what they paid is not in the record."));
     }
     rows.notes.push(
-        "The record says whether an auction was held, not what else made a liquidation possible: those without are of unknown route.".to_owned(),
+        "The record says whether an auction was held, not what else made a liquidation possible: of those without, it is not known which missed one.".to_owned(),
     );
     Ok(rows)
 }

@@ -26,8 +26,10 @@ fn name(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
-/// Each rate over everything: its name, its part, its whole, and what it comes to.
-pub(super) fn rates(dataset: &str, fold: &Fold) -> Table {
+/// Each rate over everything: its name, its part, its whole, what it comes to, whether that is the figure or a bound, and the gross
+/// bonuses for which what decides is not known.
+pub(super) fn rates(rows: &Rows, fold: &Fold) -> Table {
+    let dataset = rows.name.as_str();
     let mut table = Table::new(
         "rates",
         &[
@@ -36,31 +38,43 @@ pub(super) fn rates(dataset: &str, fold: &Fold) -> Table {
             ("part_usd", Unit::Usd),
             ("of_usd", Unit::Usd),
             ("share", Unit::Share),
+            ("share_is", Unit::Text),
+            ("bonus_not_known_usd", Unit::Usd),
         ],
     );
-    let rates = fold.total().rates();
-    let missed = is_missed_known(fold.total());
-    let net = fold.total().without_fee == 0;
-    for (what, ratio, is_known) in [
-        ("recaptured / all bonuses", rates.of_all, true),
-        ("recaptured / auctioned bonuses", rates.of_routed, true),
-        ("coverage: auctioned / all bonuses", rates.coverage, true),
-        ("recaptured / volume", rates.of_volume, true),
-        ("recaptured / all bonuses, net of the protocol's fee", rates.net_of_all, net),
-        ("recaptured / auctioned bonuses, net of the protocol's fee", rates.net_of_routed, net),
-        ("fallback / bonuses an auction was possible for", rates.fallback, missed),
+    let sums = fold.total();
+    let rates = sums.rates();
+    let missed = is_missed_known(sums);
+    let net = sums.without_fee == 0;
+    // A record says itself what each part was; what chain logs tell is split as is assumed.
+    let is_split_assumed = rows.events.iter().any(|event| event.row.is_some());
+    let (unpaid, unrouted) = (sums.bonus_payment_unknown, sums.of(&[Route::Unknown]));
+    let either = unpaid.saturating_add(unrouted.bonus);
+    let (is_paid_known, is_routed_known) = (sums.is_payment_known(), unrouted.count == 0);
+    let bound = |is_known: bool| if is_known { "the figure" } else { "at least" };
+    let paid = bound(is_paid_known && is_routed_known);
+    // Unknown routes can be auctioned bonuses too, so that a rate of those that are known is no bound.
+    let of_routed = if is_routed_known { bound(is_paid_known) } else { "of those known to be auctioned" };
+    let split = if is_split_assumed { "assumed" } else { "the figure" };
+    for (what, ratio, is_known, is, beside) in [
+        ("recaptured / all bonuses", rates.of_all, true, paid, either),
+        ("recaptured / auctioned bonuses", rates.of_routed, true, of_routed, either),
+        ("coverage: auctioned / all bonuses", rates.coverage, true, bound(is_routed_known), unrouted.bonus),
         (
-            "protocol / recaptured",
-            Ratio { part: Usd8(fold.total().protocol), whole: Usd8(fold.total().recaptured) },
+            "coverage with what is not known",
+            rates.coverage_at_most,
             true,
+            if is_routed_known { "the figure" } else { "at most" },
+            0,
         ),
-        (
-            "network / recaptured",
-            Ratio { part: Usd8(fold.total().network), whole: Usd8(fold.total().recaptured) },
-            true,
-        ),
+        ("recaptured / volume", rates.of_volume, true, paid, either),
+        ("recaptured / all bonuses, net of the protocol's fee", rates.net_of_all, net, paid, either),
+        ("recaptured / auctioned bonuses, net of the protocol's fee", rates.net_of_routed, net, of_routed, either),
+        ("fallback / bonuses an auction was possible for", rates.fallback, missed, "the figure", 0),
+        ("protocol / recaptured", Ratio { part: Usd8(sums.protocol), whole: Usd8(sums.recaptured) }, true, split, 0),
+        ("network / recaptured", Ratio { part: Usd8(sums.network), whole: Usd8(sums.recaptured) }, true, split, 0),
     ] {
-        let figures = [Value::Usd(ratio.part), Value::Usd(ratio.whole), share(ratio)];
+        let figures = [Value::Usd(ratio.part), Value::Usd(ratio.whole), share(ratio), name(is), usd(beside)];
         let mut row = vec![name(dataset), name(what)];
         row.extend(figures.map(|figure| if is_known { figure } else { Value::Missing }));
         table.push(row);
@@ -68,9 +82,9 @@ pub(super) fn rates(dataset: &str, fold: &Fold) -> Table {
     table
 }
 
-/// Whether it is known which liquidations an auction was missed for: not where routes are unknown.
+/// Whether it is known which liquidations an auction was missed for: not where routes are unknown, or told in part.
 fn is_missed_known(sums: &Sums) -> bool {
-    sums.of(&[Route::Unknown]).count == 0
+    sums.of(&[Route::NotAuctioned, Route::Unknown]).count == 0
 }
 
 /// How liquidations came about.
@@ -122,6 +136,9 @@ pub(super) fn groups(dataset: &str, by: &[By], fold: &Fold) -> Table {
         ("coverage", Unit::Share),
         ("recaptured_of_volume", Unit::Share),
         ("bonus_without_usd", Unit::Count),
+        ("rated_volume_usd", Unit::Usd),
+        ("bonus_payment_unknown_usd", Unit::Usd),
+        ("bonus_route_unknown_usd", Unit::Usd),
     ]);
     let mut table = Table::new("groups", &columns);
     for (key, sums) in fold.groups() {
@@ -133,7 +150,7 @@ pub(super) fn groups(dataset: &str, by: &[By], fold: &Fold) -> Table {
     table
 }
 
-fn figures(sums: &Sums, rates: &Rates) -> [Value; 14] {
+fn figures(sums: &Sums, rates: &Rates) -> [Value; 17] {
     let routed = sums.of(&Route::ROUTED);
     [
         Value::Count(sums.count),
@@ -150,6 +167,9 @@ fn figures(sums: &Sums, rates: &Rates) -> [Value; 14] {
         share(rates.coverage),
         share(rates.of_volume),
         Value::Count(sums.without_bonus),
+        Value::Usd(rates.of_volume.whole),
+        usd(sums.bonus_payment_unknown),
+        usd(sums.of(&[Route::Unknown]).bonus),
     ]
 }
 

@@ -80,7 +80,7 @@ pub(super) fn gather(archive: &Archive, name: &str, coins: &mut Coins, tokens: &
 fn take(row: Row, number: u64, coins: &mut Coins, tokens: &Tokens, found: &mut Found) -> anyhow::Result<()> {
     let network = row.log.network;
     for (address, symbol, decimals) in &row.coins {
-        if coins.find(network, &address.to_string(), tokens).is_none() {
+        if coins.find(network, &address.to_string(), tokens).map_err(anyhow::Error::msg)?.is_none() {
             coins.put(Asset { network, token: *address }, symbol, *decimals);
         }
     }
@@ -94,7 +94,7 @@ fn take(row: Row, number: u64, coins: &mut Coins, tokens: &Tokens, found: &mut F
     // A value of several assets together is none of each.
     let usd = row.deficit_usd.filter(|_| lost.len() == 1);
     for (asset, amount) in lost {
-        if coins.find(network, &asset.to_string(), tokens).is_none() {
+        if coins.find(network, &asset.to_string(), tokens).map_err(anyhow::Error::msg)?.is_none() {
             found
                 .unknown
                 .push((number, format!("a deficit in {asset}, whose decimals are not known; add it with --tokens")));

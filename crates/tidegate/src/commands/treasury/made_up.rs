@@ -23,7 +23,7 @@ pub(super) fn gather(claim: &Claim, coins: &mut Coins) -> anyhow::Result<Found> 
             let Token { address: Some(token), symbol, decimals: Some(decimals) } = &reserve.token else { continue };
             coins.put(Asset { network: market.chain, token: *token }, symbol, *decimals);
         }
-        coins.put(Asset::native(market.chain), crate::treasury::coins::native(market.chain), 18);
+        coins.put(Asset::native(market.chain), &crate::treasury::coins::native(market.chain), 18);
     }
     let calls = lived.calls.iter().zip(&lived.told.seats);
     let fees: BTreeMap<_, u128> =

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use engine::treasury::policy::{History, Policy, Run, simulate};
+use engine::treasury::policy::{History, Policy, Run, Unfit, simulate};
 use protocol::aave::math::Ray;
 use protocol::amount::Usd8;
 use protocol::standing::Standing;
@@ -41,7 +41,13 @@ pub(super) fn run(archive: &Path, args: &TreasuryPolicy) -> anyhow::Result<()> {
     let policies = policies_of(args, &names)?;
     let mut runs = Vec::new();
     for policy in policies {
-        let run = simulate(&policy, &history).map_err(|unfit| {
+        let result = simulate(&policy, &history);
+        // One that nobody asked for by name is left out aloud.
+        if let (Err(unfit @ Unfit::RiskUnknown), true) = (&result, args.policy.is_empty()) {
+            notes.push(format!("The policy {} is left out: {unfit}.", policy.name));
+            continue;
+        }
+        let run = result.map_err(|unfit| {
             anyhow::anyhow!(
                 "the policy {} cannot be tried: {}",
                 text::printable(&policy.name),
@@ -87,7 +93,8 @@ fn remarks(history: &History) -> Vec<String> {
     ];
     let seen = || history.steps.iter().flat_map(|step| &step.reserves);
     if seen().any(|seen| seen.at_risk.is_none()) {
-        notes.push("Where the debt at risk is not known, nobody can say whether a buffer was enough: that time is counted apart.".to_owned());
+        notes.push("Where the debt at risk is not known, nobody can say whether a buffer was enough or too much: that time is counted apart, and idle capital is missing.".to_owned());
+        notes.push("A buffer that follows the debt at risk keeps its size where that is not known, and is at its floor until it is known first.".to_owned());
     }
     notes
 }
@@ -112,8 +119,9 @@ fn table(runs: &[(Policy, Run)]) -> Table {
             ("policy", Unit::Text),
             ("covered", Unit::Usd),
             ("borne_by_stakers", Unit::Usd),
-            ("under_covered_days", Unit::Decimal),
-            ("cover_unknown_days", Unit::Decimal),
+            ("under_covered_reserve_days", Unit::Decimal),
+            ("cover_unknown_reserve_days", Unit::Decimal),
+            ("filled", Unit::Usd),
             ("replenished", Unit::Usd),
             ("replenishments", Unit::Count),
             ("released", Unit::Usd),
@@ -128,7 +136,7 @@ fn table(runs: &[(Policy, Run)]) -> Table {
             ("standing", Unit::Text),
         ],
     );
-    // Hundredths of a day, cut.
+    // Hundredths of a day of one reserve, cut.
     let days =
         |seconds: u64| Value::Decimal { digits: protocol::U256::from(u128::from(seconds) * 100 / 86_400), decimals: 2 };
     let share = |Ray(ray): Ray| Value::Decimal { digits: ray, decimals: 27 };
@@ -138,13 +146,14 @@ fn table(runs: &[(Policy, Run)]) -> Table {
             Value::Text(policy.name.clone()),
             value(found.covered),
             value(found.borne_by_stakers),
-            days(found.under_covered_s),
-            days(found.cover_unknown_s),
+            days(found.under_covered_reserve_s),
+            days(found.cover_unknown_reserve_s),
+            value(found.filled),
             value(found.replenished),
             Value::Count(found.replenishments),
             value(found.released),
             value(found.average_buffer),
-            value(found.average_idle),
+            found.average_idle.map_or(Value::Missing, value),
             value(found.earned),
             value(found.average_deposits),
             share(found.usage_lowered),
@@ -195,7 +204,8 @@ fn draw(runs: &[(Policy, Run)], args: &TreasuryPolicy) -> anyhow::Result<()> {
             value: height(amount),
             count: run.summary.replenishments,
         };
-        [bar("stakers", run.summary.borne_by_stakers), bar("idle", run.summary.average_idle)]
+        let idle = run.summary.average_idle.map(|idle| bar("idle", idle));
+        std::iter::once(bar("stakers", run.summary.borne_by_stakers)).chain(idle)
     });
     let chart = Chart::Bars(Bars {
         caption: Caption {

@@ -42,6 +42,7 @@ fn owed(row: &Row) -> Owed {
         | Route::Fallback
         | Route::OtherFeed
         | Route::NoPrice
+        | Route::NotAuctioned
         | Route::Unknown => return Owed::Nothing,
     }
     let native = row.protocol_native.and_then(|native| u128::try_from(native).ok());

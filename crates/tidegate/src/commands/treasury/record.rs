@@ -1,5 +1,6 @@
 //! `tidegate treasury record`: transfers from files, and what liquidations of a dataset brought and cost, into the ledger.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use source::import::fields;
 use super::{account, liquidations, moment, reserve};
 use crate::args::TreasuryRecord;
 use crate::commands::import;
-use crate::output;
+use crate::output::{self, Format};
 use crate::table::{Report, Table, Unit, Value};
 use crate::text;
 use crate::treasury::coins::Coins;
@@ -65,6 +66,12 @@ impl Group {
     pub(super) fn of(transfer: Transfer, row: u64) -> Self {
         Self { transfers: vec![transfer], rows: vec![row], ..Self::default() }
     }
+
+    /// A row beside it that cannot be read may be one of its own.
+    fn lacks(&mut self, row: u64) {
+        let why = format!("row {row} beside its group cannot be read and may belong to it");
+        self.reject.get_or_insert((row, why));
+    }
 }
 
 /// What a dataset was found to have brought and cost.
@@ -111,8 +118,8 @@ pub(super) fn run(archive: &Path, args: &TreasuryRecord) -> anyhow::Result<()> {
     let [rejects, totals] = taken.tables;
     let all = rejects.rows.len();
     let mut rejects = rejects;
-    rejects.rows.truncate(SHOWN);
-    if all > SHOWN {
+    if args.output.format == Format::Text && all > SHOWN {
+        rejects.rows.truncate(SHOWN);
         notes.push(format!("{} more rejects are not shown.", all - SHOWN));
     }
     let tables = if rejects.rows.is_empty() { vec![totals] } else { vec![rejects, totals] };
@@ -218,14 +225,31 @@ fn refusal(why: &Refusal, coins: &Coins) -> String {
 }
 
 /// Reads a file into groups: rows with the same name in `group` that follow each other are one.
+///
+/// Nothing of a group is posted whose rows are not all known. A row that cannot be split into columns may belong to the group on either
+/// side of it, and a name that comes again later may be the rest of the first.
 fn read(path: &Path, coins: &mut Coins, tokens: &Tokens) -> anyhow::Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
+    let mut broken = None;
+    let mut again: BTreeMap<String, u64> = BTreeMap::new();
+    let mut named: BTreeSet<String> = BTreeSet::new();
     let name: Arc<str> = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into();
     fields::read(path, &FIELDS, &NEEDED, &mut |number, row| {
         let one = |texts: &[Option<String>]| transfer(&Texts(texts), (&name, number), coins, tokens);
         let of = row.ok().and_then(|texts| Texts(texts).get("group").map(str::to_owned));
         let belongs = of.is_some() && groups.last().is_some_and(|last| last.name == of);
         if !belongs {
+            if row.is_err() {
+                broken = Some(number);
+                if let Some(last) = groups.last_mut().filter(|last| last.name.is_some()) {
+                    last.lacks(number);
+                }
+            }
+            if let Some(of) = &of
+                && !named.insert(of.clone())
+            {
+                again.entry(of.clone()).or_insert(number);
+            }
             groups.push(Group { name: of, ..Group::default() });
         }
         if let Some(group) = groups.last_mut() {
@@ -236,9 +260,20 @@ fn read(path: &Path, coins: &mut Coins, tokens: &Tokens) -> anyhow::Result<Vec<G
                     group.reject.get_or_insert((number, text::harmless(&why)));
                 }
             }
+            if let Some(row) = broken.filter(|row| number.checked_sub(1) == Some(*row))
+                && group.name.is_some()
+            {
+                group.lacks(row);
+            }
         }
         Ok(())
     })?;
+    for group in &mut groups {
+        if let Some(row) = group.name.as_ref().and_then(|name| again.get(name)) {
+            let why = format!("its group comes again in row {row}; rows of a group follow each other");
+            group.reject.get_or_insert((group.rows.first().copied().unwrap_or(*row), why));
+        }
+    }
     Ok(groups)
 }
 
@@ -286,15 +321,32 @@ fn transfer(row: &Texts<'_>, from: (&Arc<str>, u64), coins: &mut Coins, tokens: 
     let origin = origin(row, from)?;
     let id = match (row.get("id"), &origin) {
         (Some(text), _) => id(text),
+        (None, Origin::Transaction { log_index: None, .. }) if !is_settlement(&action) => {
+            return Err("has neither id nor log_index, and one transaction can pay several times; give it one of both"
+                .to_owned());
+        }
         (None, Origin::Transaction { network, transaction, log_index }) => {
-            // The safe's transfer is the same one whoever tells of it.
-            let is_settlement = row.get("debit") == Some("cash") && row.get("credit") == Some("svr-receivable");
-            let part = format!("{:?} {:?} {:?}", row.get("debit"), row.get("credit"), row.get("asset"));
-            Id::of_log(*network, *transaction, *log_index, if is_settlement { "settlement" } else { &part })
+            Id::of_log(*network, *transaction, *log_index, &part(&action))
         }
         (None, _) => return Err("has neither id nor tx_hash, so that it could be taken twice".to_owned()),
     };
     Ok(Transfer { id, action, time, usd, standing, origin })
+}
+
+/// Whether it is the safe's transfer to the treasury.
+fn is_settlement(action: &Action) -> bool {
+    part(action) == "settlement"
+}
+
+/// Which of what a transaction gives rise to an action is, whoever tells of it and however it calls the asset.
+fn part(action: &Action) -> String {
+    let (Action::Post(entry) | Action::Hold(entry)) = action else { return String::new() };
+    match (entry.debit.code, entry.credit.code) {
+        (Code::Cash, Code::SvrReceivable) => "settlement".to_owned(),
+        (Code::SvrReceivable, Code::SvrShare) => "svr share".to_owned(),
+        (Code::Cash, Code::LiquidationFees) => "liquidation fee".to_owned(),
+        (debit, credit) => format!("{} {} {:#x}", debit.word(), credit.word(), entry.credit.asset.token),
+    }
 }
 
 /// An id as 32 bytes in hexadecimal, or any text.
@@ -319,7 +371,7 @@ fn origin(row: &Texts<'_>, (name, number): (&Arc<str>, u64)) -> Result<Origin, S
 
 fn entry(row: &Texts<'_>, coins: &mut Coins, tokens: &Tokens) -> Result<Entry, String> {
     let (network, name) = (chain(row)?, row.need("asset")?);
-    let asset = coins.find(network, name, tokens).ok_or_else(|| {
+    let asset = coins.find(network, name, tokens)?.ok_or_else(|| {
         format!("asset \"{name}\" is not known on {network}; add it with --tokens, or give another name")
     })?;
     let amount = match (row.get("amount"), row.get("amount_raw")) {

@@ -118,13 +118,13 @@ fn price(texts: &[Option<String>], books: &mut Books, prices: &mut Prices) -> an
     let field = |at: usize, name: &str| texts[at].as_deref().with_context(|| format!("it has no {name}"));
     let network = network(field(0, "network")?)?;
     let name = field(1, "asset")?;
-    let asset = books.coins.find(network, name, Tokens::embedded());
+    let asset = books.coins.find(network, name, Tokens::embedded()).map_err(anyhow::Error::msg)?;
     let asset = asset.with_context(|| format!("the asset {} is not known on {network}", text::printable(name)))?;
     let day = field(2, "day")?;
     let time = moment(day).with_context(|| format!("\"{}\" is no day", text::printable(day)))?;
     let usd = Usd8::parse_rounding(field(3, "usd")?).map_err(|why| anyhow::anyhow!("usd {why}"))?;
     anyhow::ensure!(usd.0 > 0, "usd is not above zero");
-    prices.set(asset, time, usd);
+    anyhow::ensure!(prices.set(asset, time, usd).is_none(), "it is the second price of its day; give one");
     Ok(())
 }
 
