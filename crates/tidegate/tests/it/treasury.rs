@@ -91,13 +91,13 @@ fn a_group_whose_rows_are_not_all_known_is_not_recorded_at_all() {
     ];
     for (rows, why, posted) in all {
         let bed = prepared();
-        bed.file("bad.csv", &format!("{heading}\n{}\n", rows.join("\n")));
+        bed.file("bad.csv", format!("{heading}\n{}\n", rows.join("\n")));
         let (rejects, total) = recorded(&bed, "bad.csv", &[]);
         assert_eq!(counts(&total)[0], posted, "{rows:?}: {rejects:?}");
         assert!(rejects.iter().any(|row| row["why"].as_str().unwrap().contains(why)), "{rows:?}: {rejects:?}");
         assert_eq!(balance(&bed, "cash", "ETH"), "98.125");
         // Mended, it is recorded.
-        bed.file("good.csv", &format!("{heading}\n{sold}\n{got}\n"));
+        bed.file("good.csv", format!("{heading}\n{sold}\n{got}\n"));
         assert_eq!(counts(&recorded(&bed, "good.csv", &[]).1), [2, 0, 0]);
         assert_eq!(balance(&bed, "cash", "ETH"), "88.125");
     }
@@ -109,15 +109,12 @@ fn an_asset_under_another_name_is_not_booked_again() {
     let hash = "0x1111111111111111111111111111111111111111111111111111111111111111";
     for asset in ["ETH", "eth", "0xEeeeeEeeeEeEeeEeEeEeeEEEeeeeEeeeeeeeEEeE"] {
         let row = format!("2026-01-05T10:00:00Z,ethereum,{asset},svr-receivable,svr-share,12.5,USDC,31250,{hash},7");
-        bed.file(
-            "again.csv",
-            &format!("time,network,asset,debit,credit,amount,reserve,usd,tx_hash,log_index\n{row}\n"),
-        );
+        bed.file("again.csv", format!("time,network,asset,debit,credit,amount,reserve,usd,tx_hash,log_index\n{row}\n"));
         assert_eq!(counts(&recorded(&bed, "again.csv", &[]).1), [0, 1, 0], "{asset}");
     }
     // One transaction can pay twice: without a place for each they cannot be told apart.
     let row = format!("2026-02-11,ethereum,USDC,service-providers,cash,50,{hash}");
-    bed.file("twice.csv", &format!("time,network,asset,debit,credit,amount,tx_hash\n{row}\n{row}\n"));
+    bed.file("twice.csv", format!("time,network,asset,debit,credit,amount,tx_hash\n{row}\n{row}\n"));
     let (rejects, total) = recorded(&bed, "twice.csv", &[]);
     assert_eq!(counts(&total), [0, 0, 2]);
     assert!(rejects[0]["why"].as_str().unwrap().contains("neither id nor log_index"), "{rejects:?}");
