@@ -10,6 +10,19 @@ use super::account::{Account, Asset, Code};
 use super::transfer::{Action, Entry, Id, Origin, Transfer};
 use crate::recapture::{Route, Row};
 
+/// Which part of a log a transfer from the safe is, for [`Id::of_log`].
+pub const SETTLEMENT: &str = "settlement";
+/// Which part of a liquidation's log the protocol's part of the payment is.
+pub const SVR_SHARE: &str = "svr share";
+/// Which part of a liquidation's log its fee is.
+pub const LIQUIDATION_FEE: &str = "liquidation fee";
+
+/// Which part of a liquidation's log a deficit in an asset is.
+#[must_use]
+pub fn deficit_part(asset: Address) -> String {
+    format!("deficit {asset}")
+}
+
 /// One native token in its smallest unit.
 const ONE_NATIVE: u128 = 1_000_000_000_000_000_000;
 
@@ -70,7 +83,7 @@ fn accrual(row: &Row, wei: u128, standing: Standing) -> Transfer {
     let from = row.payment.unwrap_or(row.place);
     Transfer {
         origin: Origin::Transaction { network: row.chain, transaction: from.transaction, log_index: from.log_index },
-        ..of_log(&log_of(row, usd, standing), "svr share", entry)
+        ..of_log(&log_of(row, usd, standing), SVR_SHARE, entry)
     }
 }
 
@@ -131,7 +144,7 @@ pub fn liquidation_fee(log: &Log, collateral: Address, debt: Address, amount: u1
         credit: Account::new(Code::LiquidationFees, asset).of_reserve(debt),
         amount,
     };
-    of_log(log, "liquidation fee", entry)
+    of_log(log, LIQUIDATION_FEE, entry)
 }
 
 /// The posting of a deficit that a liquidation left: an expense of the reserve, owed until it is covered.
@@ -143,7 +156,7 @@ pub fn deficit(log: &Log, reserve: Address, amount: u128) -> Transfer {
         credit: Account::new(Code::DeficitOwed, asset).of_reserve(reserve),
         amount,
     };
-    of_log(log, &format!("deficit {reserve}"), entry)
+    of_log(log, &deficit_part(reserve), entry)
 }
 
 /// A transfer from the safe to the collector, as its chain tells it.
@@ -175,7 +188,7 @@ pub fn settle(settlement: &Settlement, standing: Standing) -> Transfer {
         amount: wei,
     };
     Transfer {
-        id: Id::of_log(network, transaction, log_index, "settlement"),
+        id: Id::of_log(network, transaction, log_index, SETTLEMENT),
         action: Action::Post(entry),
         time,
         usd: native_usd.and_then(|price| worth_floor(wei, price)),

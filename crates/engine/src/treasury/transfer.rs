@@ -111,10 +111,11 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Whether another says the same: action, moment and value. Where each is known from does not matter.
+    /// Whether another says the same: action and moment. Where each is known from does not matter, nor what each says that the amount
+    /// was worth: prices are looked up again and come out otherwise.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
-        (self.action, self.time, self.usd) == (other.action, other.time, other.usd)
+        (self.action, self.time) == (other.action, other.time)
     }
 }
 

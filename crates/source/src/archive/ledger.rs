@@ -2,7 +2,12 @@
 //!
 //! ```text
 //! <archive>/ledger/000000000001.parquet   the first batch; the next has the next number
+//! <archive>/ledger/head                   how many batches there are, and the SHA-256 of the last
 //! ```
+//!
+//! Each batch says in its footer what the SHA-256 of the one before is. The head is written after the batch that it is about: a head that
+//! is one batch behind is what a program leaves that died in between, and the next batch mends it. Any other head says that a batch was
+//! lost or changed. Ledgers of before heads were written have none until their next batch.
 //!
 //! Batches are numbered without a gap, and rows stand in the order in which they were posted: reading them all in order makes the
 //! ledger again. `group` tells which rows of a batch stand or fall together. Accounts and actions are words that the reader of the table
@@ -31,8 +36,8 @@ use protocol::{Address, B256};
 
 use super::cells::{self, Columns};
 use super::scan::damaged;
-use super::{Archive, DataFile, Footer, PendingFile, Scan, Span, Table, Writer, entries, is_finished};
-use crate::error::{Error, Result};
+use super::{Archive, DataFile, Footer, PendingFile, Scan, Span, Table, Writer, entries, is_finished, publish};
+use crate::error::{Error, IoContext as _, Result};
 
 /// Rows handed to the file at a time.
 const BATCH_ROWS: usize = 8_192;
@@ -152,13 +157,15 @@ pub fn folder(archive: &Archive) -> PathBuf {
     archive.root().join(Table::Ledger.word())
 }
 
-/// Appends a batch: when this returns, all of its rows are on the disk; when it does not, none is. Returns the batch's number.
+/// Appends a batch: when this returns, all of its rows are on the disk; when it does not, none is, unless nothing but the head's new name
+/// was refused. Returns the batch's number.
 ///
 /// # Errors
 /// The archive cannot be read or written, or a batch is missing.
 pub fn append(writer: &Writer, origin: &str, rows: &[Row]) -> Result<u64> {
     let folder = folder(writer.archive());
-    let number = numbers(&folder)?.last().map_or(1, |last| last + 1);
+    let before = mended(&folder)?;
+    let number = before.as_ref().map_or(1, |before| before.count + 1);
     let mut file = PendingFile::create(&folder, SCHEMA.clone(), cells::compressed(131_072).build())?;
     for some in rows.chunks(BATCH_ROWS) {
         file.write(&batch_of(some).map_err(|cause| Error::arrow(&folder, &cause))?)?;
@@ -169,13 +176,106 @@ pub fn append(writer: &Writer, origin: &str, rows: &[Row]) -> Result<u64> {
         _ => Span::Empty,
     };
     let standing = rows.iter().map(|row| row.standing).max().unwrap_or(Standing::Exact);
-    let notes = BTreeMap::from([
+    let mut notes = BTreeMap::from([
         ("batch".to_owned(), number.to_string()),
         ("rows".to_owned(), rows.len().to_string()),
         ("origin".to_owned(), origin.to_owned()),
     ]);
-    file.publish(&Footer { table: Table::Ledger, standing, span, notes }, &file_name(number))?;
+    notes.extend(before.map(|before| (PREVIOUS.to_owned(), before.digest)));
+    let finished = file.finish(&Footer { table: Table::Ledger, standing, span, notes })?;
+    let head = Head { count: number, digest: publish::sha256(finished.path())? }.write(&folder)?;
+    finished.publish(&file_name(number))?;
+    head.name(HEAD)?;
     Ok(number)
+}
+
+/// The note of a footer that has the digest of the batch before.
+const PREVIOUS: &str = "previous";
+/// The name of the head.
+const HEAD: &str = "head";
+
+/// How many batches there are, and the last one's digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Head {
+    count: u64,
+    digest: String,
+}
+
+impl Head {
+    /// What the head of a folder with so many batches should be; none where there is no batch.
+    fn of(folder: &Path, batches: usize) -> Result<Option<Self>> {
+        let count = u64::try_from(batches).unwrap_or(u64::MAX);
+        if count == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Self { count, digest: publish::sha256(&folder.join(file_name(count)))? }))
+    }
+
+    /// The head on file; none where there is none.
+    fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(HEAD);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(cause).while_trying_to("read the ledger's head", &path),
+        };
+        let parts = text.trim_end().split_once(' ');
+        let head =
+            parts.and_then(|(count, digest)| Some(Self { count: count.parse().ok()?, digest: digest.to_owned() }));
+        head.map(Some).ok_or_else(|| damaged(&path, "it is not a number of batches and a digest"))
+    }
+
+    fn write(&self, folder: &Path) -> Result<publish::Unnamed> {
+        publish::Unnamed::write(folder, format!("{} {}\n", self.count, self.digest).as_bytes())
+    }
+}
+
+/// The head of the batches that are there. Where a program that died left the one on file behind, it is written anew: one behind must
+/// stay one behind, should this program die too.
+fn mended(folder: &Path) -> Result<Option<Head>> {
+    let head = Head::read(folder)?;
+    let last = Head::of(folder, numbers(folder)?.len())?;
+    check_head(folder, head.as_ref(), last.as_ref())?;
+    if let Some(last) = last.as_ref().filter(|last| head.as_ref() != Some(last)) {
+        last.write(folder)?.name(HEAD)?;
+    }
+    Ok(last)
+}
+
+/// Whether the head on file is that of the batches that are there, or of those but the last.
+fn check_head(folder: &Path, head: Option<&Head>, last: Option<&Head>) -> Result<()> {
+    let count = last.map_or(0, |last| last.count);
+    let told = |what: String| {
+        let advice = "restore the folder from a backup: without all of its batches the ledger is not whole";
+        Err(Error::BadFile { path: folder.join(HEAD), what, advice })
+    };
+    let Some(head) = head else {
+        // The first batch of a ledger may be there before its head; a later one that names another is not.
+        let is_chained = count > 1 && previous(folder, count)?.is_some();
+        return if is_chained { told(format!("is missing, and there are {count} batches")) } else { Ok(()) };
+    };
+    let known = match count.checked_sub(head.count) {
+        Some(0) => last.map(|last| last.digest.clone()),
+        Some(1) => previous(folder, count)?,
+        Some(_) => return told(format!("says that there are {} batches, and there are {count}", head.count)),
+        None => {
+            return told(format!(
+                "says that there are {} batches, and only {count} are there: the last ones were lost",
+                head.count
+            ));
+        }
+    };
+    if known.as_ref() == Some(&head.digest) {
+        Ok(())
+    } else {
+        told(format!("says that batch {} has another content than it has", head.count))
+    }
+}
+
+/// What a batch says that the digest of the one before is.
+fn previous(folder: &Path, number: u64) -> Result<Option<String>> {
+    let file = DataFile::open(folder.join(file_name(number)))?;
+    Ok(file.footer.note(PREVIOUS).map(str::to_owned))
 }
 
 fn file_name(number: u64) -> String {
@@ -199,13 +299,27 @@ fn numbers(folder: &Path) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
+/// The head and the batches of one moment: a writer that is at work moves the head between any two of its batches.
+fn listed(folder: &Path) -> Result<(Option<Head>, Vec<u64>)> {
+    loop {
+        let head = Head::read(folder)?;
+        let numbers = numbers(folder)?;
+        if Head::read(folder)? == head {
+            return Ok((head, numbers));
+        }
+    }
+}
+
 /// Hands out every row of every batch, in order, each with the number of its batch.
 ///
 /// # Errors
 /// A batch is missing, damaged, or not what its name says; or `each` says so.
 pub fn read(archive: &Archive, each: &mut dyn FnMut(u64, Row) -> Result<()>) -> Result<()> {
     let folder = folder(archive);
-    for number in numbers(&folder)? {
+    let (head, numbers) = listed(&folder)?;
+    let mut before: Option<String> = None;
+    for number in &numbers {
+        let number = *number;
         let file = DataFile::open(folder.join(file_name(number)))?;
         let is_it = file.footer.table == Table::Ledger && file.footer.note("batch") == Some(&number.to_string());
         if !is_it || file.footer.note("rows") != Some(&file.rows().to_string()) {
@@ -215,6 +329,19 @@ pub fn read(archive: &Archive, each: &mut dyn FnMut(u64, Row) -> Result<()>) -> 
                 advice: "somebody renamed it; restore it from a backup",
             });
         }
+        // Batches of before digests were kept name none.
+        if let Some(previous) = file.footer.note(PREVIOUS).filter(|previous| before.as_deref() != Some(previous)) {
+            return Err(Error::BadFile {
+                path: file.path.clone(),
+                what: format!(
+                    "follows another batch {} than the one that is there, whose digest begins {}",
+                    number - 1,
+                    &previous[..previous.len().min(8)]
+                ),
+                advice: "restore the folder from a backup",
+            });
+        }
+        before = Some(publish::sha256(&file.path)?);
         for chunk in Scan::of_all().chunks(std::slice::from_ref(&file)) {
             for batch in chunk.read()? {
                 for row in rows_of(&file.path, &batch?)? {
@@ -223,7 +350,8 @@ pub fn read(archive: &Archive, each: &mut dyn FnMut(u64, Row) -> Result<()>) -> 
             }
         }
     }
-    Ok(())
+    let last = before.map(|digest| Head { count: u64::try_from(numbers.len()).unwrap_or(u64::MAX), digest });
+    check_head(&folder, head.as_ref(), last.as_ref())
 }
 
 type Words = StringDictionaryBuilder<Int32Type>;
@@ -489,6 +617,94 @@ mod tests {
             }
             prop_assert_eq!(all(&archive).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn the_last_batch_is_missed_and_what_a_program_left_that_died_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = Archive::at(folder.path()).unwrap();
+        let writer = Writer::open(&archive).unwrap();
+        let place = super::folder(&archive);
+        let (head, batch) = (place.join(HEAD), |number| place.join(file_name(number)));
+        let aside = folder.path().join("aside");
+        let told = || {
+            [all(&archive).map(|_| ()), append(&writer, "test", &[]).map(|_| ())]
+                .map(|told| told.unwrap_err().to_string())
+        };
+        let mut heads = Vec::new();
+        for number in 1..=3 {
+            append(&writer, &format!("test {number}"), &[]).unwrap();
+            heads.push(std::fs::read(&head).unwrap());
+        }
+        for says in told_without(&batch(3), &aside, &told) {
+            assert!(says.contains("says that there are 3 batches, and only 2 are there"), "{says}");
+        }
+        // All batches gone, and the head not.
+        let all_gone = folder.path().join("gone");
+        std::fs::create_dir(&all_gone).unwrap();
+        for number in 1..=3 {
+            std::fs::rename(batch(number), all_gone.join(file_name(number))).unwrap();
+        }
+        assert!(told().iter().all(|says| says.contains("only 0 are there")));
+        for number in 1..=3 {
+            std::fs::rename(all_gone.join(file_name(number)), batch(number)).unwrap();
+        }
+        for says in told_without(&head, &aside, &told) {
+            assert!(says.contains("is missing, and there are 3 batches"), "{says}");
+        }
+        std::fs::write(&head, &heads[0]).unwrap();
+        assert!(told().iter().all(|says| says.contains("says that there are 1 batches, and there are 3")));
+        std::fs::write(&head, "three").unwrap();
+        assert!(told().iter().all(|says| says.contains("head")));
+        // A program that died between the batch and the head, and the next one too.
+        std::fs::write(&head, &heads[1]).unwrap();
+        assert!(all(&archive).unwrap().is_empty());
+        assert_eq!(mended(&place).unwrap().unwrap().count, 3);
+        assert_eq!(std::fs::read(&head).unwrap(), heads[2]);
+        std::fs::write(&head, &heads[1]).unwrap();
+        append(&writer, "test 4", &[]).unwrap();
+        assert!(std::fs::read_to_string(&head).unwrap().starts_with("4 "));
+        std::fs::write(&head, &heads[2]).unwrap();
+        assert!(all(&archive).unwrap().is_empty());
+        append(&writer, "test 5", &[]).unwrap();
+        // Another batch in the place of one, in the middle and at the end: both hold no row, and one says who wrote it.
+        for number in [2, 5] {
+            std::fs::copy(batch(number), &aside).unwrap();
+            let elsewhere = tempfile::tempdir().unwrap();
+            let other = Archive::at(elsewhere.path()).unwrap();
+            let there = super::folder(&other);
+            std::fs::create_dir_all(&there).unwrap();
+            for earlier in 1..number {
+                std::fs::copy(batch(earlier), there.join(file_name(earlier))).unwrap();
+            }
+            let count = usize::try_from(number - 1).unwrap();
+            Head::of(&there, count).unwrap().unwrap().write(&there).unwrap().name(HEAD).unwrap();
+            assert_eq!(append(&Writer::open(&other).unwrap(), "other", &[]).unwrap(), number);
+            std::fs::copy(super::folder(&other).join(file_name(number)), batch(number)).unwrap();
+            assert!(all(&archive).is_err(), "{number}");
+            std::fs::copy(&aside, batch(number)).unwrap();
+        }
+        assert!(all(&archive).unwrap().is_empty());
+    }
+
+    fn told_without(path: &Path, aside: &Path, told: &dyn Fn() -> [String; 2]) -> [String; 2] {
+        std::fs::rename(path, aside).unwrap();
+        let says = told();
+        std::fs::rename(aside, path).unwrap();
+        says
+    }
+
+    #[test]
+    fn a_ledger_of_before_heads_were_written_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = Archive::at(folder.path()).unwrap();
+        let writer = Writer::open(&archive).unwrap();
+        append(&writer, "test", &[]).unwrap();
+        let head = super::folder(&archive).join(HEAD);
+        std::fs::remove_file(&head).unwrap();
+        assert!(all(&archive).unwrap().is_empty());
+        assert_eq!(append(&writer, "test", &[]).unwrap(), 2);
+        assert!(all(&archive).unwrap().is_empty() && head.exists());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! hidden names is swept by the next writer.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -165,15 +165,7 @@ impl FinishedFile {
     /// # Errors
     /// The file cannot be read.
     pub(super) fn id(&self) -> Result<String> {
-        let mut file = File::open(&self.hidden.0).while_trying_to("read the file", &self.hidden.0)?;
-        let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
-        loop {
-            let read = file.read(&mut buffer).while_trying_to("read the file", &self.hidden.0)?;
-            if read == 0 {
-                return Ok(hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect());
-            }
-            hash.update(&buffer[..read]);
-        }
+        Ok(sha256(&self.hidden.0)?.chars().take(8).collect())
     }
 
     /// Gives the file its name.
@@ -187,6 +179,42 @@ impl FinishedFile {
         // The name itself is durable only once the folder is.
         sync_folder(&self.folder)?;
         Ok(path)
+    }
+}
+
+/// A small file that is whole on the disk and has no name yet, so that giving it one is all that can fail.
+#[derive(Debug)]
+pub(super) struct Unnamed {
+    hidden: Hidden,
+    folder: PathBuf,
+}
+
+impl Unnamed {
+    /// Writes it.
+    pub(super) fn write(folder: &Path, content: &[u8]) -> Result<Self> {
+        let (hidden, mut file) = create_hidden(folder)?;
+        file.write_all(content).and_then(|()| file.sync_all()).while_trying_to("write the file", &hidden.0)?;
+        Ok(Self { hidden, folder: folder.to_owned() })
+    }
+
+    /// Gives it a name, from another file that has it too.
+    pub(super) fn name(self, name: &str) -> Result<()> {
+        let path = self.folder.join(name);
+        fs::rename(&self.hidden.0, &path).while_trying_to("name the finished file", &path)?;
+        sync_folder(&self.folder)
+    }
+}
+
+/// The SHA-256 of a file's content, in hexadecimal.
+pub(super) fn sha256(path: &Path) -> Result<String> {
+    let mut file = File::open(path).while_trying_to("read the file", path)?;
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        let read = file.read(&mut buffer).while_trying_to("read the file", path)?;
+        if read == 0 {
+            return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        hash.update(&buffer[..read]);
     }
 }
 

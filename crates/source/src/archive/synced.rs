@@ -30,9 +30,11 @@ pub(super) const FILE_NAME: &str = "liquidations.parquet";
 
 /// Rows handed to the file at a time.
 const BATCH_ROWS: usize = 8_192;
+/// 10^-8 dollars of a dollar.
+const ONE_USD8: u128 = 100_000_000;
 
 /// The columns, in order: those of [`liquidations::SCHEMA`], then what only logs tell. `*_raw` is in the smallest unit of the side's
-/// token, prices are the oracle's integers, `deficits` is a JSON list of assets and raw amounts. `collateral_fee_basis` says why the
+/// token, prices are the oracle's integers, `deficits` is a JSON list of assets, raw amounts and, where their prices are known, values. `collateral_fee_basis` says why the
 /// fee, and with it what was seized and its bonus, is missing. `price_standing` is how sure the two prices are, `usd_standing` how sure
 /// everything in dollars is.
 pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -118,6 +120,29 @@ pub struct Price {
     pub standing: Standing,
 }
 
+/// Debt that was written off in one asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deficit {
+    /// The asset.
+    pub asset: Address,
+    /// How much, in its smallest unit.
+    pub raw: U256,
+    /// What it was worth, where its price is known.
+    pub usd: Option<Usd8>,
+}
+
+impl Deficit {
+    /// As an item of the column `deficits`.
+    fn json(&self) -> String {
+        let Self { asset, raw, usd } = self;
+        let usd = usd.map_or_else(String::new, |usd| {
+            let (sign, digits) = (if usd.0 < 0 { "-" } else { "" }, usd.0.unsigned_abs());
+            format!(",\"usd\":\"{sign}{}.{:08}\"", digits / ONE_USD8, digits % ONE_USD8)
+        });
+        format!("{{\"asset\":\"{asset:#x}\",\"raw\":\"{raw}\"{usd}}}")
+    }
+}
+
 /// A liquidation with all its logs tell.
 #[derive(Debug, Clone)]
 pub struct Synced {
@@ -138,7 +163,7 @@ pub struct Synced {
     /// Whether the liquidator took supply tokens.
     pub receives_supply: bool,
     /// Debt that was written off, by asset; the debt's own first.
-    pub deficits: Vec<(Address, U256)>,
+    pub deficits: Vec<Deficit>,
     /// The part of it in the debt's own asset; `None` where it is more than 256 bits hold.
     pub deficit: Option<U256>,
     /// What all of it was worth, where every price is known.
@@ -343,11 +368,7 @@ impl MoreColumns {
         self.receives_supply.append_value(row.receives_supply);
         self.deficit.append_option(row.deficit.and_then(digits));
         self.deficit_usd.append_option(row.deficit_usd.map(|usd| usd.0));
-        let all: Vec<String> = row
-            .deficits
-            .iter()
-            .map(|(asset, amount)| format!("{{\"asset\":\"{asset:#x}\",\"raw\":\"{amount}\"}}"))
-            .collect();
+        let all: Vec<String> = row.deficits.iter().map(Deficit::json).collect();
         self.deficits.append_option((!all.is_empty()).then(|| format!("[{}]", all.join(","))));
         self.collateral_price.append_option(row.collateral_price.and_then(|price| digits(price.raw)));
         self.debt_price.append_option(row.debt_price.and_then(|price| digits(price.raw)));
@@ -378,5 +399,21 @@ impl MoreColumns {
             Arc::new(self.usd_standing.finish()),
         ]);
         RecordBatch::try_new(SCHEMA.clone(), columns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deficit_is_written_with_its_value_where_there_is_one() {
+        let deficit = |usd| Deficit { asset: Address::repeat_byte(0xa1), raw: U256::from(7), usd }.json();
+        let asset = "a1".repeat(20);
+        assert_eq!(deficit(None), format!("{{\"asset\":\"0x{asset}\",\"raw\":\"7\"}}"));
+        for (usd, text) in [(0, "0.00000000"), (5, "0.00000005"), (1_250_000_000, "12.50000000"), (-3, "-0.00000003")] {
+            let expected = format!("{{\"asset\":\"0x{asset}\",\"raw\":\"7\",\"usd\":\"{text}\"}}");
+            assert_eq!(deficit(Some(Usd8(usd))), expected);
+        }
     }
 }

@@ -12,7 +12,7 @@ use protocol::token::{Token, Tokens};
 use protocol::{Address, U256};
 use source::archive::definition::Definition;
 use source::archive::reads::{Answer, ReadKey, Reads};
-use source::archive::synced::{FeeUnknown, Price, PriceFrom, Synced};
+use source::archive::synced::{Deficit, FeeUnknown, Price, PriceFrom, Synced};
 use source::decode::reads;
 
 use super::price_key;
@@ -250,9 +250,16 @@ impl Values<'_> {
             if asset == call.debt { prices[1] } else { at_end(one, asset, self.reads) }
         };
         let deficit_prices: Vec<Option<Price>> = deficits.iter().map(|(asset, _)| price_of(*asset)).collect();
-        let deficit_usd = deficits.iter().zip(&deficit_prices).try_fold(Usd8(0), |sum, ((asset, amount), price)| {
-            sum.checked_add(usd(*amount, *asset, price.map(|price| price.raw))?)
-        });
+        let deficits: Vec<Deficit> = deficits
+            .iter()
+            .zip(&deficit_prices)
+            .map(|((asset, raw), price)| Deficit {
+                asset: *asset,
+                raw: *raw,
+                usd: usd(*raw, *asset, price.map(|price| price.raw)),
+            })
+            .collect();
+        let deficit_usd = deficits.iter().try_fold(Usd8(0), |sum, deficit| sum.checked_add(deficit.usd?));
         let all_prices = prices.iter().chain(&deficit_prices).flatten();
         let usd_standing = dollar.and_then(|_| all_prices.map(|price| price.standing).max()).map(|weakest| {
             // Nobody says that what is taken for a dollar is worth one.

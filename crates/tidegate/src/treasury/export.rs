@@ -13,7 +13,7 @@ use protocol::time::{Civil, civil_from_day};
 use protocol::token::Tokens;
 
 use super::Books;
-use super::coins::{Coins, signed};
+use super::coins::{Coins, is_native_known, signed};
 use crate::text;
 
 /// For which program.
@@ -27,6 +27,8 @@ pub(crate) enum Dialect {
 
 /// Longest part of a name that is kept.
 const LONGEST: usize = 10;
+/// Longest name of a native token of which nothing is known.
+const LONGEST_NATIVE: usize = 20;
 
 /// The names of assets.
 struct Names<'a> {
@@ -95,6 +97,10 @@ impl<'a> Names<'a> {
 /// Letters and digits of a name in upper case, beginning with a letter, and how the token's address begins unless the registry vouches
 /// for the name; and whether it does.
 fn commodity(asset: Asset, symbol: &str) -> (String, bool) {
+    if asset.token == Asset::NATIVE && !is_native_known(asset.network) {
+        // As long as a commodity may be.
+        return (format!("NATIVE-{}", asset.network.0).chars().take(LONGEST_NATIVE).collect(), false);
+    }
     let mut name: String =
         symbol.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).take(LONGEST).collect();
     if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
@@ -251,6 +257,8 @@ mod tests {
         let usdc = Asset { network: ChainId(1), token: usdc.address };
         assert_eq!(commodity(usdc, "USDC"), ("USDC".to_owned(), true));
         assert_eq!(commodity(Asset::native(ChainId(1)), "ETH"), ("ETH".to_owned(), true));
+        let unknown = commodity(Asset::native(ChainId(u64::MAX)), "ETH");
+        assert_eq!(unknown, ("NATIVE-1844674407370".to_owned(), false));
         assert_ne!(commodity(asset(1), "WETH"), commodity(asset(2), "WETH"));
         assert_eq!(
             (component("svr-share"), component("chain 12345")),

@@ -9,7 +9,9 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use engine::treasury::{Ledger, Outcome, Transfer};
+use std::collections::BTreeMap;
+
+use engine::treasury::{Account, Asset, Balance, Code, Ledger, Outcome, Transfer};
 use protocol::standing::Standing;
 use source::archive::ledger::{self, Row};
 use source::archive::{Archive, Writer};
@@ -46,7 +48,7 @@ impl Books {
                 books.replay(of.0, &std::mem::take(&mut group))?;
                 of = (batch, row.group);
             }
-            books.coins.learn(&row);
+            books.coins.learn(&row).map_err(|why| contradiction(batch, &why.to_string()))?;
             group.push(
                 rows::transfer(&row)
                     .ok_or_else(|| contradiction(batch, "a row says what this program does not know"))?,
@@ -94,6 +96,35 @@ impl Books {
             self.groups = 0;
         }
         Ok(())
+    }
+
+    /// Warns where what auctions brought was recorded in two ways: as it accrued, and again as it came in.
+    pub(crate) fn income_twice(&self) -> Vec<String> {
+        let mut direct: BTreeMap<Asset, (u64, u128)> = BTreeMap::new();
+        for entry in self.ledger.journal().iter().filter_map(|one| one.moved) {
+            if (entry.debit.code, entry.credit.code) == (Code::Cash, Code::SvrShare) {
+                let (count, amount) = direct.entry(entry.debit.asset).or_default();
+                (*count, *amount) = (*count + 1, amount.saturating_add(entry.amount));
+            }
+        }
+        let is_accrued = |asset: &Asset| {
+            let of = |(account, balance): (&Account, &Balance)| {
+                account.code == Code::SvrReceivable
+                    && account.asset.network == asset.network
+                    && *balance != Balance::default()
+            };
+            self.ledger.accounts().any(of)
+        };
+        let warn = |(asset, (count, amount)): (Asset, (u64, u128))| {
+            let coin = self.coins.of(asset);
+            let amount = coins::signed(amount.cast_signed(), coin.decimals);
+            format!(
+                "On {} {amount} {} were recorded from svr-share straight into cash in {count} rows, and svr-receivable is in use there: what accrued and came in \
+                is income twice. Record what came in as cash against svr-receivable.",
+                asset.network, coin.symbol
+            )
+        };
+        direct.into_iter().filter(|(asset, _)| is_accrued(asset)).map(warn).collect()
     }
 
     /// How the weakest amount in the books is known.

@@ -32,13 +32,16 @@ impl Chance {
 /// An account as the model knows it: asset, place in the chart, reserve.
 type Key = (u8, u8, u8);
 
+/// What is held: from where, to where and how much.
+type Holding = (Key, Key, i128);
+
 /// What the model was told and took, in its own arithmetic: signed numbers on accounts, and nothing of the ledger's.
 #[derive(Debug, Default, Clone)]
 struct Model {
     /// Posted, and held on either side.
     accounts: BTreeMap<Key, (i128, i128, i128)>,
     said: BTreeMap<u64, Operation>,
-    held: BTreeMap<u64, (Key, Key, i128)>,
+    held: BTreeMap<u64, Holding>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +114,29 @@ impl Model {
         true
     }
 
+    /// Whether a group is taken: all of it or nothing.
+    fn take_group(&mut self, group: &[(u64, Operation)]) -> bool {
+        let before = self.clone_balances();
+        let mut taken: Vec<(u64, Option<(u64, Holding)>)> = Vec::new();
+        for (id, operation) in group {
+            let of_held = match operation {
+                Operation::PostHeld(held, _) | Operation::VoidHeld(held) => self.held.get(held).map(|of| (*held, *of)),
+                Operation::Post(..) | Operation::Hold(..) => None,
+            };
+            if self.said.contains_key(id) || !self.take(*id, operation) {
+                self.accounts = before;
+                for (id, of_held) in taken.into_iter().rev() {
+                    self.said.remove(&id);
+                    self.held.remove(&id);
+                    self.held.extend(of_held);
+                }
+                return false;
+            }
+            taken.push((*id, of_held));
+        }
+        true
+    }
+
     fn clone_balances(&self) -> BTreeMap<Key, (i128, i128, i128)> {
         self.accounts.clone()
     }
@@ -175,6 +201,27 @@ fn draw(chance: &mut Chance, next: u64) -> Operation {
     }
 }
 
+/// Operations that stand or fall together.
+type Group = Vec<(u64, Operation)>;
+
+/// One to three operations, some of them asked for before, as they were or otherwise; sometimes a group as it was.
+fn draw_group(chance: &mut Chance, next: &mut u64, model: &Model) -> Group {
+    let size = 1 + chance.below(3);
+    let is_replay = *next > 10 && chance.is(10);
+    let first = chance.below((*next).max(1));
+    let mut one = |at: u64| {
+        let again = is_replay || (*next > 0 && chance.is(30));
+        let number = if is_replay { first + at } else { chance.below((*next).max(1)) };
+        if again && number < *next {
+            let same = model.said.get(&number).filter(|_| !chance.is(6)).cloned();
+            return (number, same.unwrap_or_else(|| draw(chance, *next)));
+        }
+        *next += 1;
+        (*next - 1, draw(chance, *next))
+    };
+    (0..size).map(&mut one).collect()
+}
+
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
@@ -209,11 +256,17 @@ fn commit(books: &mut Books, writer: &Writer, folder: &Path, batch: u64, end: En
             false
         }
         End::DiedWithin => {
+            let head = folder.join("head");
+            let before = fs::read(&head).ok();
             books.commit(writer, "random").unwrap();
             let whole = fs::read(&name).unwrap();
             let cut = whole.len() * usize::try_from(batch % 7 + 1).unwrap() / 9;
             fs::write(folder.join(format!(".4242-{batch}.part")), &whole[..cut]).unwrap();
             fs::remove_file(&name).unwrap();
+            match before {
+                Some(before) => fs::write(&head, before).unwrap(),
+                None => fs::remove_file(&head).unwrap(),
+            }
             false
         }
     }
@@ -245,35 +298,34 @@ fn a_hundred_thousand_operations_with_crashes_lose_nothing_and_make_nothing_up()
     let (mut next, mut batch, mut done) = (0_u64, 1, 0);
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     let mut ends: BTreeMap<End, u64> = BTreeMap::new();
-    let mut again: Vec<(u64, Operation)> = Vec::new();
+    let mut sizes: BTreeMap<(usize, &str), u64> = BTreeMap::new();
+    let mut again: Vec<Group> = Vec::new();
     while done < OPERATIONS {
         let writer = Writer::open(&archive).unwrap();
-        let mut asked: Vec<(u64, Operation)> = Vec::new();
+        let mut asked: Vec<Group> = Vec::new();
         let mut has_new = false;
-        for _ in 0..=chance.below(2_000) {
+        for _ in 0..=chance.below(1_000) {
             // After a crash everything that was asked for is asked for again, then new things.
-            let (number, operation) = match again.pop() {
-                Some(asked) => asked,
-                None => {
-                    let is_replay = next > 0 && chance.is(10);
-                    let number = if is_replay { chance.below(next) } else { next };
-                    let same = model.said.get(&number).filter(|_| is_replay && !chance.is(3)).cloned();
-                    next += u64::from(number == next);
-                    (number, same.unwrap_or_else(|| draw(&mut chance, next)))
-                }
+            let group = again.pop().unwrap_or_else(|| draw_group(&mut chance, &mut next, &model));
+            done += group.len();
+            asked.push(group.clone());
+            let transfers: Vec<Transfer> = group.iter().map(|(number, of)| transfer(*number, of)).collect();
+            let outcomes = books.post(&transfers);
+            let known = group.iter().filter(|(number, _)| model.said.contains_key(number)).count();
+            let is_same = group.iter().all(|(number, of)| model.said.get(number) == Some(of));
+            let refused = |outcome: &Outcome| matches!(outcome, Outcome::Refused(_));
+            let (expected, what) = if known == group.len() && is_same {
+                (outcomes.iter().all(|outcome| *outcome == Outcome::Repeated), "repeated")
+            } else if known > 0 {
+                (outcomes.iter().all(refused), "id taken")
+            } else if model.take_group(&group) {
+                (outcomes.iter().all(|outcome| *outcome == Outcome::Posted), "posted")
+            } else {
+                (outcomes.iter().all(refused), "refused")
             };
-            done += 1;
-            asked.push((number, operation.clone()));
-            let outcome = books.post(&[transfer(number, &operation)])[0];
-            let known = model.said.get(&number).cloned();
-            let (expected, what) = match known {
-                Some(said) if said == operation => (outcome == Outcome::Repeated, "repeated"),
-                Some(_) => (matches!(outcome, Outcome::Refused(_)), "id taken"),
-                None if model.take(number, &operation) => (outcome == Outcome::Posted, "posted"),
-                None => (matches!(outcome, Outcome::Refused(_)), "refused"),
-            };
-            assert!(expected, "{number} {operation:?}: {outcome:?}, expected {what}");
-            *counts.entry(what).or_default() += 1;
+            assert!(expected, "{group:?}: {outcomes:?}, expected {what}");
+            *counts.entry(what).or_default() += group.len() as u64;
+            *sizes.entry((group.len(), what)).or_default() += 1;
             has_new |= what == "posted";
         }
         let end = match chance.below(14) {
@@ -303,6 +355,7 @@ fn a_hundred_thousand_operations_with_crashes_lose_nothing_and_make_nothing_up()
     println!("{done} operations: {counts:?}; {} batches, {ends:?}", batch - 1);
     assert!(counts.len() == 4 && counts.values().all(|count| *count > 1_000), "{counts:?}");
     assert!(ends.len() == 5, "{ends:?}");
+    assert!(sizes.len() == 12 && sizes.values().all(|count| *count > 20), "{sizes:?}");
     let parts = fs::read_dir(&folder)
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".part"));

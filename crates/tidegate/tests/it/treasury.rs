@@ -115,9 +115,10 @@ fn an_asset_under_another_name_is_not_booked_again() {
     // One transaction can pay twice: without a place for each they cannot be told apart.
     let row = format!("2026-02-11,ethereum,USDC,service-providers,cash,50,{hash}");
     bed.file("twice.csv", format!("time,network,asset,debit,credit,amount,tx_hash\n{row}\n{row}\n"));
-    let (rejects, total) = recorded(&bed, "twice.csv", &[]);
-    assert_eq!(counts(&total), [0, 0, 2]);
-    assert!(rejects[0]["why"].as_str().unwrap().contains("neither id nor log_index"), "{rejects:?}");
+    let twice = std::fs::read_to_string(bed.path("twice.csv")).unwrap();
+    let (code, rejects, totals) = tried(&bed, &twice);
+    assert_eq!((code, totals), (Some(1), [0, 0, 2]));
+    assert!(rejects[0].1.contains("neither id nor log_index"), "{rejects:?}");
 }
 
 #[test]
@@ -149,10 +150,10 @@ fn a_row_that_cannot_stand_is_shown_with_its_reason_and_the_rest_is_taken() {
         (",,2026-02-11,ethereum,USDC,grants,cash,1,,,,,0x12,", "no hash of 32 bytes"),
         ("n,,2026-02-11,ethereum,USDC,grants,cash,1,,,,,,-5", "usd is negative"),
         ("n,,2026-02-11,ethereum,USDC,grants,cash,1,,,burn,,,", "there is no action \"burn\""),
+        ("n,,2026-02-11,ethereum,USDC,grants", ""),
+        ("n,,2026-02-11,,,,,,,nothing,void-held,,,", "nothing was held"),
         ("m1,two,2026-02-11,ethereum,USDC,grants,cash,1,,,,,,", "another row of its group was refused"),
         ("m2,two,2026-02-11,ethereum,USDC,cash,loss-buffer,1,,,,,,", "loss-buffer on ethereum is short by 1 USDC"),
-        ("n,,2026-02-11,,,,,,,nothing,void-held,,,", "nothing was held"),
-        ("n,,2026-02-11,ethereum,USDC,grants", ""),
     ];
     let lines: Vec<&str> = rows.iter().map(|(row, _)| *row).collect();
     let good = "h,,2026-02-12,ethereum,USDC,grants,cash,60,,,hold,,,\np,,2026-02-13,,,,,,,h,post-held,20000000,,\n\
@@ -177,6 +178,133 @@ fn a_row_that_cannot_stand_is_shown_with_its_reason_and_the_rest_is_taken() {
     bed.run(&["treasury", "record", &absent]).refused("no file", &["none.csv", "cannot read"]);
     bed.run(&["treasury", "ledger", "--month", "2026-13"]).refused("a month", &["2026-13", "no month such as 2026-02"]);
     bed.run(&["treasury", "ledger", "--account", "gold"]).refused("an account", &["gold", "there are cash"]);
+}
+
+/// The exit code, the rejects by row, and the totals of a recording of which nothing may be taken.
+fn tried(bed: &Bed, content: &str) -> (Option<i32>, Vec<(u64, String)>, [u64; 3]) {
+    let path = bed.file("tried.csv", content).display().to_string();
+    let ran = bed.run(&["treasury", "record", &path, "--format", "json"]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    let rejects = report["tables"].get("rejects").map(|_| table(&report, "rejects").clone()).unwrap_or_default();
+    let rejects = rejects.iter().map(|row| (row["row"].as_u64().unwrap(), row["why"].as_str().unwrap().to_owned()));
+    (ran.code, rejects.collect(), counts(&table(&report, "recorded")[0]))
+}
+
+#[test]
+fn nothing_of_a_group_is_taken_where_a_part_of_it_may_be_missing() {
+    let heading = "id,group,time,network,asset,debit,credit,amount\n";
+    let row = |id: &str, group: &str| format!("{id},{group},2026-01-01,ethereum,USDC,cash,opening-equity,1\n");
+    let broken = "b,g,2026-01-01,ethereum\n".to_owned();
+    for (rows, refused, says) in [
+        // A row that cannot be told into columns, after, before and within a group.
+        (vec![row("a", "g"), row("c", "g"), broken.clone()], vec![1, 2, 3], "row 3 beside its group"),
+        (vec![broken.clone(), row("a", "g"), row("c", "g")], vec![1, 2, 3], "row 1 beside its group"),
+        (vec![row("a", "g"), broken.clone(), row("c", "g")], vec![1, 2, 3], "row 2 beside its group"),
+        // Rows of one name with others between them.
+        (vec![row("a", "g"), row("x", ""), row("c", "g")], vec![1, 3], "rows of a group follow each other"),
+        (
+            vec![row("a", "g"), row("x", "h"), row("c", "g"), row("d", "g")],
+            vec![1, 3, 4],
+            "rows of a group follow each other",
+        ),
+        (vec![row("a", "g"), row("c", "g"), row("x", ""), broken, row("y", "")], vec![4], ""),
+    ] {
+        let bed = Bed::new();
+        let (_, rejects, totals) = tried(&bed, &format!("{heading}{}", rows.concat()));
+        let numbers: Vec<u64> = rejects.iter().map(|(row, _)| *row).collect();
+        let mut sorted = numbers.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, refused, "{rows:?}: {rejects:?}");
+        assert!(rejects.iter().any(|(_, why)| why.contains(says)), "{rejects:?}");
+        assert_eq!(totals, [rows.len() as u64 - refused.len() as u64, 0, refused.len() as u64], "{rows:?}");
+    }
+}
+
+const TX: &str = "0x3333333333333333333333333333333333333333333333333333333333333333";
+
+#[test]
+fn a_log_is_taken_once_whatever_its_asset_is_called_and_two_payments_are_two() {
+    let heading = "id,time,network,asset,debit,credit,amount,reserve,tx_hash,log_index\n";
+    let native = "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
+    for (debit, credit, reserve) in [
+        ("svr-receivable", "svr-share", "USDC"),
+        ("cash", "svr-receivable", ""),
+        ("cash", "liquidation-fees", "WETH"),
+        ("cash", "reserve-factor", "USDC"),
+    ] {
+        let bed = Bed::new();
+        for (asset, network, expected) in
+            [("native", "ethereum", [1, 0, 0]), ("ETH", "1", [0, 1, 0]), (native, "mainnet", [0, 1, 0])]
+        {
+            let row = format!(",2026-01-05,{network},{asset},{debit},{credit},1,{reserve},{TX},4\n");
+            let (code, rejects, totals) = tried(&bed, &format!("{heading}{row}"));
+            assert_eq!((code, totals), (Some(0), expected), "{asset} {debit} {credit}: {rejects:?}");
+        }
+        // Another log of the transaction is another payment.
+        let row = format!(",2026-01-05,ethereum,native,{debit},{credit},1,{reserve},{TX},5\n");
+        assert_eq!(tried(&bed, &format!("{heading}{row}")).2, [1, 0, 0]);
+    }
+    let bed = Bed::new();
+    let twice = format!(",2026-01-05,ethereum,native,cash,svr-receivable,1,,{TX},\n").repeat(2);
+    let (_, rejects, totals) = tried(&bed, &format!("{heading}{twice}"));
+    assert_eq!(totals, [1, 0, 1]);
+    assert!(
+        rejects[0].1.contains("row 1 is of the same transaction") && rejects[0].1.contains("log_index"),
+        "{rejects:?}"
+    );
+    let named = twice.replacen(",2026", "mine,2026", 2).replacen("mine,", ",", 1);
+    assert_eq!(tried(&bed, &format!("{heading}{named}")).2, [1, 1, 0]);
+}
+
+#[test]
+fn what_no_statement_could_show_is_refused_or_warned_of() {
+    let heading = "id,group,time,network,asset,debit,credit,amount,reserve,usd\n";
+    let bed = Bed::new();
+    for (row, says) in [
+        ("x,,2026-01-01,ethereum,USDC,cash,exchange,1,,\n", "one leg of an exchange alone"),
+        ("x,g,2026-01-01,ethereum,USDC,cash,exchange,1,,\ny,g,2026-01-01,ethereum,WETH,cash,exchange,1,,\n", "one leg"),
+        ("x,g,2026-01-01,ethereum,USDC,cash,exchange,2,,\ny,g,2026-01-01,ethereum,USDC,exchange,cash,1,,\n", "one leg"),
+        ("x,,2026-01-01,ethereum,native,svr-receivable,svr-share,1,native,\n", "as WETH does ETH"),
+        ("x,,2026-01-01,ethereum,native,svr-receivable,svr-share,1,ETH,\n", "as WETH does ETH"),
+        ("x,,2026-01-01,plasma,ETH,cash,opening-equity,1,,\n", "not known on plasma"),
+    ] {
+        let (code, rejects, totals) = tried(&bed, &format!("{heading}{row}"));
+        // A recording of which nothing was taken has failed.
+        assert_eq!((code, totals[0]), (Some(1), 0), "{row}: {rejects:?}");
+        assert!(rejects.iter().any(|(_, why)| why.contains(says)), "{row}: {rejects:?}");
+    }
+    let good = "o,,2026-01-01,ethereum,USDC,cash,opening-equity,5,,5\n\
+        a,,2026-01-01,ethereum,native,svr-receivable,svr-share,1,WETH,2500\n\
+        b,,2026-01-02,ethereum,native,cash,svr-share,1,WETH,\n\
+        x,g,2026-01-03,ethereum,native,exchange,cash,1,,\ny,g,2026-01-03,ethereum,USDC,cash,exchange,2,,\n";
+    let file = bed.file("good.csv", format!("{heading}{good}")).display().to_string();
+    let words = bed.run(&["treasury", "record", &file]).out;
+    assert!(
+        words.contains("1 ETH were recorded from svr-share straight into cash") && words.contains("income twice"),
+        "{words}"
+    );
+    assert!(bed.run(&["treasury", "ledger"]).out.contains("income twice"));
+    let cash = bed.run(&["treasury", "statement", "--kind", "cash", "--format", "csv"]).out;
+    assert!(cash.contains(",exchange,exchange,ethereum,USDC,2,"), "{cash}");
+    // Another value of what stands there is no other transfer, and is told.
+    let valued = good.replace("5,,5\n", "5,,6\n").replace("cash,svr-share,1,WETH,\n", "cash,svr-share,1,WETH,2400\n");
+    let (code, rejects, totals) = tried(&bed, &format!("{heading}{valued}"));
+    assert_eq!((code, totals), (Some(0), [0, 5, 0]), "{rejects:?}");
+    assert!(rejects[0].1.contains("a value of $6") && rejects[0].1.contains("has $5"), "{rejects:?}");
+    assert!(rejects[1].1.contains("has no value for it"), "{rejects:?}");
+}
+
+#[test]
+fn programs_get_every_reject_and_people_the_first_hundred() {
+    let bed = Bed::new();
+    let mut rows =
+        "id,time,network,asset,debit,credit,amount\nok,2026-01-01,ethereum,USDC,cash,opening-equity,1\n".to_owned();
+    (0..150).for_each(|number| rows.push_str(&format!("n{number},2026-01-01,ethereum,NOPE,cash,opening-equity,1\n")));
+    let (code, rejects, totals) = tried(&bed, &rows);
+    assert_eq!((code, rejects.len(), totals), (Some(0), 150, [1, 0, 150]));
+    let path = bed.path("tried.csv").display().to_string();
+    let words = bed.run(&["treasury", "record", &path]).out;
+    assert!(words.contains("50 more rejects are not shown") && words.matches("NOPE").count() == 100, "{words}");
 }
 
 #[test]
@@ -332,6 +460,11 @@ fn a_batch_that_is_gone_is_missed() {
     recorded(&bed, "more.csv", &[]);
     std::fs::remove_file(bed.archive().join("ledger/000000000001.parquet")).unwrap();
     bed.run(&["treasury", "ledger"]).refused("a gap", &["000000000001.parquet: is missing", "backup"]);
+    let bed = prepared();
+    recorded(&bed, "t.csv", &[]);
+    std::fs::remove_file(bed.archive().join("ledger/000000000001.parquet")).unwrap();
+    let says = ["says that there are 1 batches, and only 0 are there", "backup"];
+    bed.run(&["treasury", "ledger"]).refused("the last one", &says);
 }
 
 const HISTORY: &str = "time,reserve,income_usd,deficit_usd,at_risk_usd,available_usd,debt_usd,reserve_factor,optimal_usage,base_rate,slope_1,slope_2

@@ -3,6 +3,7 @@
 use super::*;
 use crate::treasury::transfer::{Origin, Rate, exchange};
 use proptest::prelude::*;
+use protocol::amount::Usd8;
 use protocol::chain::ChainId;
 use protocol::standing::Standing;
 use protocol::time::TimeUs;
@@ -272,4 +273,17 @@ fn an_exchange_stands_whole_or_not_at_all() {
     );
     assert_eq!(exchange(&model, asset(1), asset(2), 1, Rate { bought: 1, sold: 2 }), None);
     assert_eq!(exchange(&model, asset(1), asset(2), 1, Rate { bought: 1, sold: 0 }), None);
+}
+
+#[test]
+fn what_an_amount_was_worth_is_no_part_of_what_a_transfer_says() {
+    let mut ledger = opened();
+    let first = transfer(1, Action::Post(entry(Code::Cash, Code::OpeningEquity, 10)));
+    assert_eq!(ledger.apply(&first), Outcome::Posted);
+    for usd in [Some(Usd8(5)), Some(Usd8(6)), None] {
+        assert_eq!(ledger.apply(&Transfer { usd, ..first.clone() }), Outcome::Repeated);
+    }
+    assert_eq!(ledger.apply(&Transfer { time: TimeUs(2), ..first.clone() }), Outcome::Refused(Refusal::IdTaken));
+    // The first to say it stays.
+    assert_eq!(ledger.transfer(first.id), Some(&first));
 }

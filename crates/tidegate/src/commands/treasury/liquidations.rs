@@ -5,7 +5,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType, UInt8Type, UInt32Type, UInt64Type};
 use arrow_array::{Array as _, RecordBatch};
 use engine::treasury::posting::{Log, deficit, liquidation_fee};
-use engine::treasury::{Asset, Transfer};
+use engine::treasury::{Action, Asset, Code, Transfer};
 use protocol::amount::Usd8;
 use protocol::chain::ChainId;
 use protocol::standing::Standing;
@@ -39,6 +39,9 @@ const COLUMNS: [&str; 16] = [
     "usd_standing",
 ];
 
+/// What a reader of deficits must know.
+const COVERED: &str = "That a deficit was covered is no liquidation and is not in the dataset: deficits stand as owed until their cover is recorded from a file.";
+
 /// One liquidation.
 struct Row {
     log: Log,
@@ -48,7 +51,7 @@ struct Row {
     basis: String,
     deficits: Option<String>,
     deficit_usd: Option<Usd8>,
-    coins: [(Address, String, u8); 2],
+    coins: [(Address, String, Option<u8>); 2],
 }
 
 /// Gathers what the liquidations of a synced market, or of a made-up world, brought and cost.
@@ -74,33 +77,34 @@ pub(super) fn gather(archive: &Archive, name: &str, coins: &mut Coins, tokens: &
             }
         }
     }
+    let posted = |code: Code| {
+        let entries = found.groups.iter().flat_map(|group| &group.transfers).map(|transfer| transfer.action);
+        entries.filter(|action| matches!(action, Action::Post(entry) if entry.credit.code == code)).count()
+    };
+    if posted(Code::DeficitOwed) > 0 {
+        found.notes.push(COVERED.to_owned());
+    }
     Ok(found)
 }
 
 fn take(row: Row, number: u64, coins: &mut Coins, tokens: &Tokens, found: &mut Found) -> anyhow::Result<()> {
-    let network = row.log.network;
-    for (address, symbol, decimals) in &row.coins {
-        if coins.find(network, &address.to_string(), tokens).map_err(anyhow::Error::msg)?.is_none() {
-            coins.put(Asset { network, token: *address }, symbol, *decimals);
-        }
-    }
     let mut transfers: Vec<Transfer> = Vec::new();
     match row.fee {
         Some(0) => {}
-        Some(fee) => transfers.push(liquidation_fee(&row.log, row.collateral, row.debt, fee)),
+        Some(fee) => match known(row.collateral, &row, coins, tokens) {
+            Ok(()) => transfers.push(liquidation_fee(&row.log, row.collateral, row.debt, fee)),
+            Err(why) => found.unknown.push((number, format!("a fee in {:#x}: {why}", row.collateral))),
+        },
         None => found.unknown.push((number, format!("the fee is not known: {}", row.basis))),
     }
     let lost = deficits(row.deficits.as_deref())?;
     // A value of several assets together is none of each.
-    let usd = row.deficit_usd.filter(|_| lost.len() == 1);
-    for (asset, amount) in lost {
-        if coins.find(network, &asset.to_string(), tokens).map_err(anyhow::Error::msg)?.is_none() {
-            found
-                .unknown
-                .push((number, format!("a deficit in {asset}, whose decimals are not known; add it with --tokens")));
-            continue;
+    let of_all = row.deficit_usd.filter(|_| lost.len() == 1);
+    for (asset, amount, usd) in lost {
+        match known(asset, &row, coins, tokens) {
+            Ok(()) => transfers.push(deficit(&Log { usd: usd.or(of_all), ..row.log }, asset, amount)),
+            Err(why) => found.unknown.push((number, format!("a deficit in {asset:#x}: {why}"))),
         }
-        transfers.push(deficit(&Log { usd, ..row.log }, asset, amount));
     }
     for transfer in transfers {
         found.groups.push(Group::of(transfer, number));
@@ -108,13 +112,29 @@ fn take(row: Row, number: u64, coins: &mut Coins, tokens: &Tokens, found: &mut F
     Ok(())
 }
 
-/// The assets and amounts of a column `deficits`.
-fn deficits(json: Option<&str>) -> anyhow::Result<Vec<(Address, u128)>> {
+/// Puts an asset on record as the tokens and the liquidation have it, or says why it cannot be.
+fn known(address: Address, row: &Row, coins: &mut Coins, tokens: &Tokens) -> Result<(), String> {
+    let asset = Asset { network: row.log.network, token: address };
+    let listed = coins.find(asset.network, &address.to_string(), tokens).map_err(|why| why.to_string())?;
+    match row.coins.iter().find(|(of, ..)| *of == address) {
+        Some((_, symbol, Some(decimals))) => coins.put(asset, symbol, *decimals).map_err(|why| why.to_string()),
+        _ if listed.is_some() => Ok(()),
+        _ => Err("its decimals are not known; add it with --tokens".to_owned()),
+    }
+}
+
+/// The assets, amounts and values of a column `deficits`.
+fn deficits(json: Option<&str>) -> anyhow::Result<Vec<(Address, u128, Option<Usd8>)>> {
     let Some(json) = json else { return Ok(Vec::new()) };
     let list: serde_json::Value = serde_json::from_str(json).context("deficits are no JSON")?;
     let one = |item: &serde_json::Value| {
         let asset = item.get("asset")?.as_str()?.parse().ok()?;
-        Some((asset, item.get("raw")?.as_str()?.parse().ok()?))
+        // Datasets of before have no values of single assets.
+        let usd = match item.get("usd") {
+            Some(usd) => Some(Usd8::parse_rounding(usd.as_str()?).ok()?),
+            None => None,
+        };
+        Some((asset, item.get("raw")?.as_str()?.parse().ok()?, usd))
     };
     let all: Option<Vec<_>> = list.as_array().map(|items| items.iter().map(one).collect()).unwrap_or_default();
     all.context("deficits are no list of assets and amounts")
@@ -160,8 +180,83 @@ fn row(batch: &RecordBatch, at: usize) -> Option<Row> {
         deficits: texts.is_valid(at).then(|| texts.value(at).to_owned()),
         deficit_usd: decimal("deficit_usd").map(Usd8),
         coins: [
-            (collateral, word("collateral_symbol").unwrap_or_default(), decimals("collateral_decimals")?),
-            (debt, word("debt_symbol").unwrap_or_default(), decimals("debt_decimals")?),
+            (collateral, word("collateral_symbol").unwrap_or_default(), decimals("collateral_decimals")),
+            (debt, word("debt_symbol").unwrap_or_default(), decimals("debt_decimals")),
         ],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAIN: ChainId = ChainId(1);
+    const ONE: Address = Address::repeat_byte(0xa1);
+    const OTHER: Address = Address::repeat_byte(0xa2);
+    const THIRD: Address = Address::repeat_byte(0xa3);
+
+    fn liquidation(fee: u128, deficits: Option<String>, decimals: [Option<u8>; 2]) -> Row {
+        Row {
+            log: Log {
+                network: CHAIN,
+                transaction: B256::repeat_byte(7),
+                log_index: Some(3),
+                time: TimeUs(1_760_000_000_000_000),
+                usd: Some(Usd8(50)),
+                standing: Standing::Exact,
+            },
+            collateral: ONE,
+            debt: OTHER,
+            fee: Some(fee),
+            basis: "exact".to_owned(),
+            deficits,
+            deficit_usd: Some(Usd8(900)),
+            coins: [(ONE, "ONE".to_owned(), decimals[0]), (OTHER, "OTHER".to_owned(), decimals[1])],
+        }
+    }
+
+    fn taken(row: Row, coins: &mut Coins, tokens: &Tokens) -> (Vec<Transfer>, Vec<String>) {
+        let mut found = Found::default();
+        take(row, 1, coins, tokens, &mut found).unwrap();
+        let transfers = found.groups.into_iter().flat_map(|group| group.transfers).collect();
+        (transfers, found.unknown.into_iter().map(|(_, why)| why).collect())
+    }
+
+    fn lost(items: &[(Address, u128, &str)]) -> Option<String> {
+        let one = |(asset, raw, usd): &(Address, u128, &str)| {
+            let usd = if usd.is_empty() { String::new() } else { format!(",\"usd\":\"{usd}\"") };
+            format!("{{\"asset\":\"{asset:#x}\",\"raw\":\"{raw}\"{usd}}}")
+        };
+        Some(format!("[{}]", items.iter().map(one).collect::<Vec<_>>().join(",")))
+    }
+
+    #[test]
+    fn every_deficit_has_its_own_value() {
+        let tokens = Tokens::from_csv(&format!("chain_id,address,symbol,decimals\n1,{THIRD:#x},THIRD,8\n")).unwrap();
+        let values = |deficits| -> Vec<Option<Usd8>> {
+            let row = liquidation(0, deficits, [Some(6), Some(18)]);
+            taken(row, &mut Coins::default(), &tokens).0.iter().map(|transfer| transfer.usd).collect()
+        };
+        let two = lost(&[(OTHER, 5, "0.00000007"), (THIRD, 6, "1.5")]);
+        assert_eq!(values(two), [Some(Usd8(7)), Some(Usd8(150_000_000))]);
+        // Datasets of before: what all were worth is what the only one was.
+        assert_eq!(values(lost(&[(OTHER, 5, "")])), [Some(Usd8(900))]);
+        assert_eq!(values(lost(&[(OTHER, 5, ""), (THIRD, 6, "")])), [None, None]);
+    }
+
+    #[test]
+    fn what_cannot_be_divided_costs_its_own_amount_alone() {
+        let mut coins = Coins::default();
+        let tokens = Tokens::default();
+        let both = || lost(&[(OTHER, 5, "")]);
+        let (transfers, unknown) = taken(liquidation(4, both(), [None, Some(18)]), &mut coins, &tokens);
+        assert_eq!((transfers.len(), unknown.len()), (1, 1), "{unknown:?}");
+        assert!(unknown[0].contains("a fee in 0xa1") && unknown[0].contains("--tokens"), "{unknown:?}");
+        // Afterwards another liquidation says something else of the debt than the one before.
+        let (transfers, unknown) = taken(liquidation(4, both(), [Some(6), Some(6)]), &mut coins, &tokens);
+        assert_eq!((transfers.len(), unknown.len()), (1, 1), "{unknown:?}");
+        assert!(unknown[0].contains("18 decimals") && unknown[0].contains("6 here"), "{unknown:?}");
+        // A fee of nothing needs no decimals.
+        assert_eq!(taken(liquidation(0, None, [None, None]), &mut Coins::default(), &tokens).1.len(), 0);
+    }
 }

@@ -21,9 +21,9 @@ pub(super) fn gather(claim: &Claim, coins: &mut Coins) -> anyhow::Result<Found> 
     for market in &world.markets {
         for (reserve, _) in market.collaterals.iter().chain(&market.debts) {
             let Token { address: Some(token), symbol, decimals: Some(decimals) } = &reserve.token else { continue };
-            coins.put(Asset { network: market.chain, token: *token }, symbol, *decimals);
+            coins.put(Asset { network: market.chain, token: *token }, symbol, *decimals)?;
         }
-        coins.put(Asset::native(market.chain), &crate::treasury::coins::native(market.chain), 18);
+        coins.put_native(market.chain)?;
     }
     let calls = lived.calls.iter().zip(&lived.told.seats);
     let fees: BTreeMap<_, u128> =

@@ -1,5 +1,6 @@
 //! `tidegate treasury`: the books, statements of them, and policies for what they gain.
 
+mod file;
 mod liquidations;
 mod made_up;
 mod past;

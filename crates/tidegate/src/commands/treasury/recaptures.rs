@@ -87,7 +87,7 @@ pub(super) fn gather(
             }
         };
         // Puts the asset on record.
-        let _ = coins.find(asset.network, &asset.token.to_string(), tokens);
+        let _ = coins.find(asset.network, &asset.token.to_string(), tokens)?;
         let reserve = reserve_of(&row.market, row.chain, tokens);
         unattributed += u64::from(reserve.is_none());
         let name = name(&row);

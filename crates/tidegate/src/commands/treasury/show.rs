@@ -68,6 +68,7 @@ pub(super) fn run(archive: &Path, args: &TreasuryLedger) -> anyhow::Result<()> {
     notes.extend(
         receivable.filter(|(account, _)| filter.takes(account)).map(|(of, balance)| compared(&books, of, balance)),
     );
+    notes.extend(books.income_twice());
     let title = "The treasury's ledger".to_owned();
     let report = Report { title, standing: books.standing(), notes, tables };
     output::write(&report, &super::super::destination(&args.output))

@@ -118,7 +118,7 @@ fn price(texts: &[Option<String>], books: &mut Books, prices: &mut Prices) -> an
     let field = |at: usize, name: &str| texts[at].as_deref().with_context(|| format!("it has no {name}"));
     let network = network(field(0, "network")?)?;
     let name = field(1, "asset")?;
-    let asset = books.coins.find(network, name, Tokens::embedded()).map_err(anyhow::Error::msg)?;
+    let asset = books.coins.find(network, name, Tokens::embedded())?;
     let asset = asset.with_context(|| format!("the asset {} is not known on {network}", text::printable(name)))?;
     let day = field(2, "day")?;
     let time = moment(day).with_context(|| format!("\"{}\" is no day", text::printable(day)))?;
@@ -144,6 +144,8 @@ fn section(item: Item, kind: StatementKind) -> &'static str {
 const fn activity(code: Code) -> &'static str {
     match code.class() {
         Class::Income | Class::Expense | Class::Liability => "operating",
+        // What one asset was exchanged for is neither raised nor paid out.
+        Class::Equity if matches!(code, Code::Exchange) => "exchange",
         Class::Equity => "financing",
         Class::Asset => {
             if matches!(code, Code::SvrReceivable) {
