@@ -57,13 +57,9 @@ pub enum Missing {
 pub fn post(rows: &[Row], standing: Standing, fee_of: impl Fn(&Row) -> Option<u128>) -> Postings {
     let mut postings = Postings::default();
     for (at, row) in rows.iter().enumerate() {
-        match row.protocol_wei {
-            Some(0) => {}
-            Some(wei) => postings.transfers.push(accrual(row, wei, standing)),
-            None if matches!(row.route, Route::Paid | Route::PaymentUnknown | Route::Unknown) => {
-                postings.missing.push((at, Missing::SvrShare));
-            }
-            None => {}
+        match accrual(row, standing) {
+            Ok(transfer) => postings.transfers.extend(transfer),
+            Err(missing) => postings.missing.push((at, missing)),
         }
         match fee_of(row) {
             Some(0) => {}
@@ -77,14 +73,28 @@ pub fn post(rows: &[Row], standing: Standing, fee_of: impl Fn(&Row) -> Option<u1
     postings
 }
 
-fn accrual(row: &Row, wei: u128, standing: Standing) -> Transfer {
+/// The posting of the protocol's part of what an auction for a liquidation recaptured; nothing where there was none.
+///
+/// # Errors
+/// Whether a bid was paid, or what of it is the protocol's, is not known.
+pub fn accrual(row: &Row, standing: Standing) -> Result<Option<Transfer>, Missing> {
+    let wei = match row.protocol_wei {
+        Some(wei) => wei,
+        None if matches!(row.route, Route::Paid | Route::PaymentUnknown | Route::Unknown) => {
+            return Err(Missing::SvrShare);
+        }
+        None => 0,
+    };
+    if wei == 0 {
+        return Ok(None);
+    }
     let entry = svr_share(Asset::native(row.chain), Some(row.debt), wei);
     let usd = row.native_usd.and_then(|price| worth_floor(wei, price));
     let from = row.payment.unwrap_or(row.place);
-    Transfer {
+    Ok(Some(Transfer {
         origin: Origin::Transaction { network: row.chain, transaction: from.transaction, log_index: from.log_index },
         ..of_log(&log_of(row, usd, standing), SVR_SHARE, entry)
-    }
+    }))
 }
 
 /// The entry of the protocol's part of what an auction recaptured: income attributed to the reserve whose debt was repaid, where that is

@@ -4,7 +4,8 @@ use anyhow::{Context as _, bail};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType, UInt8Type, UInt32Type, UInt64Type};
 use arrow_array::{Array as _, RecordBatch};
-use engine::treasury::posting::{Log, deficit, liquidation_fee};
+use engine::recapture::Route;
+use engine::treasury::posting::{Log, accrual, deficit, liquidation_fee};
 use engine::treasury::{Action, Asset, Code, Transfer};
 use protocol::amount::Usd8;
 use protocol::chain::ChainId;
@@ -13,10 +14,12 @@ use protocol::time::TimeUs;
 use protocol::token::Tokens;
 use protocol::{Address, B256};
 use source::archive::footer::TimeRange;
-use source::archive::{Archive, Scan};
+use source::archive::{Archive, MarketName, Scan};
 
 use super::made_up;
 use super::record::{Found, Group};
+use crate::market::recapture;
+use crate::text;
 use crate::treasury::coins::Coins;
 use crate::world::Claim;
 
@@ -60,11 +63,11 @@ pub(super) fn gather(archive: &Archive, name: &str, coins: &mut Coins, tokens: &
     if let Some(claim) = Claim::of(&files) {
         return made_up::gather(&claim, coins);
     }
-    if archive.synced_market(&dataset).is_none() {
+    let Some(market) = archive.synced_market(&dataset) else {
         bail!(
             "{dataset} was imported and does not tell fees and deficits in tokens; name a synced market, or a record of `tidegate import recaptures`"
         );
-    }
+    };
     let mut found = Found::default();
     let mut number = 0;
     for chunk in Scan::of(&COLUMNS).chunks(&files) {
@@ -77,6 +80,7 @@ pub(super) fn gather(archive: &Archive, name: &str, coins: &mut Coins, tokens: &
             }
         }
     }
+    shares(archive, &market, coins, &mut found)?;
     let posted = |code: Code| {
         let entries = found.groups.iter().flat_map(|group| &group.transfers).map(|transfer| transfer.action);
         entries.filter(|action| matches!(action, Action::Post(entry) if entry.credit.code == code)).count()
@@ -85,6 +89,38 @@ pub(super) fn gather(archive: &Archive, name: &str, coins: &mut Coins, tokens: &
         found.notes.push(COVERED.to_owned());
     }
     Ok(found)
+}
+
+/// The protocol's part of what auctions recaptured. The split is an input and not in the logs, so that the part is assumed.
+fn shares(archive: &Archive, market: &MarketName, coins: &mut Coins, found: &mut Found) -> anyhow::Result<()> {
+    let Some(blocks) = recapture::of_market(archive, market)? else { return Ok(()) };
+    let mut untold = 0_usize;
+    let mut booked = 0_usize;
+    for (row, number) in blocks.iter().flat_map(|block| &block.rows).zip(1..) {
+        match accrual(row, Standing::Assumed) {
+            Ok(Some(transfer)) => {
+                coins.put_native(row.chain)?;
+                booked += 1;
+                found.groups.push(Group::of(transfer, number));
+            }
+            Ok(None) => {}
+            Err(_) if row.route == Route::Unknown => untold += 1,
+            Err(_) => {
+                let why = format!("what was paid for it is not known: transaction {}", row.place.transaction);
+                found.unknown.push((number, why));
+            }
+        }
+    }
+    if booked > 0 {
+        found.notes.push("The protocol's part of what auctions recaptured supposes its split with the network; what its safe hands on is in no log that is read: record it from a file.".to_owned());
+    }
+    if untold > 0 {
+        let count = text::count(untold as u64);
+        found.notes.push(format!(
+            "Of {count} liquidations logs do not tell whether an auction was held: nothing is booked of one."
+        ));
+    }
+    Ok(())
 }
 
 fn take(row: Row, number: u64, coins: &mut Coins, tokens: &Tokens, found: &mut Found) -> anyhow::Result<()> {

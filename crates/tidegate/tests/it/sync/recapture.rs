@@ -8,6 +8,7 @@ use differential::svr::oracle::Settings;
 use differential::svr::scene::{self, Kind, Truth};
 use differential::{abi, feed};
 use engine::recapture::Route;
+use protocol::amount::Raw;
 use protocol::standing::Standing;
 use serde_json::json;
 use source::archive::prices::{self, KnownBy, Row};
@@ -15,6 +16,7 @@ use source::archive::recaptured::{self, Recaptured};
 
 use super::place::{Place, market, parts};
 use super::reorganised::Following;
+use crate::support;
 
 /// An adapter in front of the recapturing proxy.
 const ADAPTER: Address = Address::repeat_byte(0xad);
@@ -166,6 +168,31 @@ fn tells_scenes(mut site: Site) {
         for command in ["report", "events", "rates"] {
             let ran = place.bed.run(&["svr", command, "--dataset", "m"]);
             assert_eq!(ran.code, Some(0), "{command}: {ran:?}");
+        }
+        books_shares(place);
+    }
+}
+
+/// The protocol's part of every bid stands in the treasury's books with the transaction that brought it, and once however often it is
+/// recorded.
+fn books_shares(place: &Place) {
+    let shares: Vec<Recaptured> =
+        table(place).0.into_iter().filter(|row| row.protocol.is_some_and(|wei| wei > 0)).collect();
+    assert!(!shares.is_empty());
+    for _ in 0..2 {
+        place.bed.run(&["treasury", "record", "--dataset", "m"]).succeeded();
+        let report = place.bed.json(&["treasury", "ledger", "--account", "svr-share", "--top", "0"]);
+        let entries = support::table(&report, "entries");
+        assert_eq!(entries.len(), shares.len());
+        let wei = |entry: &serde_json::Value| {
+            Raw::parse_tokens(entry["amount"].as_str().expect("text"), 18).expect("an amount").units()
+        };
+        let booked: u128 = entries.iter().map(wei).sum();
+        assert_eq!(booked, shares.iter().filter_map(|row| row.protocol).sum::<u128>());
+        for row in &shares {
+            let paid = row.payment.expect("it was paid").0;
+            let from = format!("{paid:#x}");
+            assert!(entries.iter().any(|entry| entry["from"] == *from && entry["standing"] == "assumed"), "{report}");
         }
     }
 }
